@@ -1,0 +1,1 @@
+"""Data shipped with the bench: rigs, pump models, scenarios and test plans."""
