@@ -1,0 +1,171 @@
+"""What can go wrong at the driver: one class per cause, each message one sentence that begins with the port."""
+
+from __future__ import annotations
+
+from protocol import NakReason
+
+
+class DriverError(Exception):
+    """Base of everything `driver` raises on purpose. `port` is the cable concerned, `sentence` what happened there."""
+
+    def __init__(self, port: str, sentence: str) -> None:
+        super().__init__(f"{port}: {sentence}")
+        self.port = port
+        self.sentence = sentence
+
+
+class TransportError(DriverError):
+    """A cable cannot be used."""
+
+
+class BadPortUrl(TransportError):
+    """The text is no port that can be opened."""
+
+
+class PortNotFound(TransportError):
+    """There is nothing at that port."""
+
+
+class PortBusy(TransportError):
+    """Another program holds the port."""
+
+
+class PortDenied(TransportError):
+    """This user may not open the port."""
+
+
+class PortLost(TransportError):
+    """The port was there and is gone: unplugged, switched off, or the server ended."""
+
+
+class LinkError(DriverError):
+    """The pump's answers are missing or not what they should be."""
+
+
+class LinkTimeout(LinkError):
+    """The pump did not answer in time, retries included."""
+
+
+class NakError(LinkError):
+    """The pump refused a request and did nothing. `reason` is the wire's, `detail` the pump's own words."""
+
+    def __init__(self, port: str, request: str, reason: NakReason | int, detail: str) -> None:
+        name = reason.name if isinstance(reason, NakReason) else f"reason {reason}"
+        words = f", saying “{detail}”" if detail else ""
+        super().__init__(port, f"the pump refused {request} with {name}{words}; it did nothing")
+        self.request = request
+        self.reason = reason
+        self.detail = detail
+
+
+class VersionMismatch(LinkError):
+    """The pump speaks another major version of the protocol, or lays its messages out differently."""
+
+
+class WrongDevice(LinkError):
+    """Another pump than the expected one answers at this port."""
+
+
+class PumpError(DriverError):
+    """A pump operation could not be carried out as asked."""
+
+
+class ObserverOnly(PumpError):
+    """The pump was opened to watch, not to control."""
+
+
+class ProposalMismatch(PumpError):
+    """The pump would do something else than what was asked; it was told nothing and dosed nothing."""
+
+
+class DoseNotStarted(PumpError):
+    """The pump never took the command, it says so itself; nothing was dosed."""
+
+
+class DoseUncertain(PumpError):
+    """What a dosing command delivered is not known; it counts as delivered. `dose_ids` are the commands concerned."""
+
+    def __init__(self, port: str, sentence: str, dose_ids: tuple[int, ...]) -> None:
+        super().__init__(port, sentence)
+        self.dose_ids = dose_ids
+
+
+class CalibrationMismatch(PumpError):
+    """The step volume read back is not the one that was written."""
+
+
+class StopUnconfirmed(PumpError):
+    """STOP was sent and the pump did not confirm it: the pump may still be delivering."""
+
+
+class JournalError(DriverError):
+    """The journal of dosing commands cannot be used; `port` is its file."""
+
+
+class JournalForeign(JournalError):
+    """The journal belongs to another pump."""
+
+
+class InstrumentError(DriverError):
+    """A measuring instrument did not do what it was asked. `command` is what was sent, `raw` its reply, if any."""
+
+    def __init__(self, port: str, sentence: str, *, command: str = "", raw: str = "") -> None:
+        super().__init__(port, sentence)
+        self.command = command
+        self.raw = raw
+
+
+class UnknownDialect(InstrumentError):
+    """No driver here speaks the dialect asked for."""
+
+
+class InstrumentTimeout(InstrumentError):
+    """The instrument did not answer in time."""
+
+
+class BalanceError(InstrumentError):
+    """The balance answered with an error."""
+
+
+class BalanceOverload(BalanceError):
+    """`S +`: more than the weighing range."""
+
+
+class BalanceUnderload(BalanceError):
+    """`S -`: less than the weighing range, often because the pan is not in place."""
+
+
+class BalanceNotReady(BalanceError):
+    """`S I`: busy with another command, or stability was not reached in the balance's own time."""
+
+
+class BalanceSyntaxError(BalanceError):
+    """`ES`: the balance does not know the command."""
+
+
+class BalanceTransmissionError(BalanceError):
+    """`ET`: the command arrived damaged."""
+
+
+class BalanceLogicError(BalanceError):
+    """`EL` or status `L`: the balance knows the command and cannot carry it out, or not with this parameter."""
+
+
+class BalanceFault(BalanceError):
+    """`S S Error …`: the balance reports a fault of its own."""
+
+
+class BalanceRestarted(BalanceError):
+    """The balance announced itself unasked: it was switched on or reset, so zero and tare are lost."""
+
+
+class BalanceProtocolError(BalanceError):
+    """The reply is no reply to the command that was sent."""
+
+
+class EnvironmentProtocolError(InstrumentError):
+    """The thermohygrometer's reply lacks a quantity, or states it in an unknown way."""
+
+
+class OperatorError(InstrumentError):
+    """The operator did not do what was asked, or said so."""

@@ -1,0 +1,189 @@
+"""Leaving a pump stops what it started, whatever is the reason for leaving; an observer touches nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from driver import Continuous, DoseUncertain, NakError, ObserverOnly, StopUnconfirmed
+from protocol import CommandResult, Commit, Mode, Nak, NakReason, Stop, Stopped, Subscribe
+
+
+def stops(wire):
+    return wire.log.count("sent Stop")
+
+
+@pytest.fixture
+def infuse_then(open_pump):
+    """Opens the pump, starts an infusion, does something more, and leaves; gives the pump behind `infuse_then.pump`."""
+
+    def run(more):
+        with open_pump() as pump:
+            run.pump = pump
+            pump.start(Continuous(20.0))
+            more(pump)
+
+    return run
+
+
+def fail(_):
+    raise ZeroDivisionError
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+def test_leaving_the_context_stops_an_infusion(open_pump, wire, device):
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+    assert device.mode == Mode.STOPPED
+    assert stops(wire) == 1
+
+
+def test_leaving_by_an_exception_stops_too_and_the_exception_passes(infuse_then, device):
+    with pytest.raises(ZeroDivisionError):
+        infuse_then(fail)
+    assert device.mode == Mode.STOPPED
+
+
+@pytest.mark.parametrize("moment", [Commit, Stop])
+def test_an_interrupt_stops_the_pump_even_in_the_middle_of_an_exchange(infuse_then, wire, device, moment):
+    wire.fault("interrupt", moment)
+    with pytest.raises(KeyboardInterrupt):
+        infuse_then(lambda pump: pump.stop())
+    assert device.mode == Mode.STOPPED
+    assert infuse_then.pump.unconfirmed_stop is None
+
+
+def test_closing_without_a_context_stops_as_well(open_pump, device):
+    pump = open_pump()
+    pump.start(Continuous(20.0))
+    pump.close()
+    pump.close()
+    assert device.mode == Mode.STOPPED
+
+
+def test_what_has_ended_by_itself_needs_no_stop(open_pump, wire):
+    with open_pump() as pump:
+        pump.bolus(1.0)
+        pump.write_calibration(10.5)
+        pump.start(Continuous(20.0))
+        report = pump.stop()
+    assert stops(wire) == 1
+    assert (report.steps, report.delivered_ul, report.journal_fault) == (4711, 1.25, None)
+
+
+def test_an_infusion_of_an_earlier_process_is_left_alone(open_pump, wire, device, clock):
+    first = open_pump()
+    first.start(Continuous(20.0))
+    with open_pump() as pump:
+        assert pump.status().mode == Mode.CONTINUOUS
+        assert pump.uncertain_doses == ()
+    assert stops(wire) == 0
+
+
+def test_an_observer_sends_no_stop_and_cannot_dose(open_pump, wire, device):
+    running = open_pump()
+    running.start(Continuous(20.0))
+    with open_pump(observe=True) as watcher:
+        assert watcher.status().mode == Mode.CONTINUOUS
+        for action in (
+            lambda: watcher.bolus(1.0),
+            lambda: watcher.start(Continuous(1.0)),
+            lambda: watcher.write_calibration(10.0),
+        ):
+            with pytest.raises(ObserverOnly, match="opened with observe=True"):
+                action()
+    assert stops(wire) == 0
+    assert device.mode == Mode.CONTINUOUS
+
+
+def test_even_an_observer_may_stop_when_told_to(open_pump, device):
+    running = open_pump()
+    running.start(Continuous(20.0))
+    with open_pump(observe=True) as watcher:
+        watcher.stop()
+    assert device.mode == Mode.STOPPED
+
+
+def test_stop_goes_out_before_the_journal_is_touched_and_works_with_a_full_disk(open_pump, wire, disk):
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        del disk.log[:]
+        pump.stop()
+        assert disk.log[0] == "sent Stop"
+        assert any(entry.startswith('disk {"record":"stop"') for entry in disk.log)
+        pump.start(Continuous(20.0))
+        disk.room = 0
+        report = pump.stop()
+    assert "No space left on device" in report.journal_fault
+    assert stops(wire) == 2
+
+
+def test_a_refused_change_of_rate_still_ends_in_a_stop(infuse_then, device):
+    def change(pump):
+        device.refuse[Commit] = Nak(NakReason.BUSY, "")
+        pump.start(Continuous(30.0))
+
+    with pytest.raises(NakError):
+        infuse_then(change)
+    assert device.mode == Mode.STOPPED
+
+
+def test_stop_works_while_a_dose_is_uncertain(infuse_then, wire, device):
+    def change(pump):
+        wire.fault("lose", CommandResult, times=99)
+        pump.start(Continuous(30.0))
+
+    with pytest.raises(DoseUncertain):
+        infuse_then(change)
+    assert device.mode == Mode.STOPPED
+
+
+def test_lost_stops_are_sent_again_until_confirmed(open_pump, wire, device):
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        wire.fault("lose", Stopped, times=8)
+    assert stops(wire) == 9
+    assert device.mode == Mode.STOPPED
+
+
+def test_an_unconfirmed_stop_is_raised_with_the_port_and_what_to_do(infuse_then, wire):
+    with pytest.raises(StopUnconfirmed, match=r"^hand:pump: STOP is not confirmed \(no answer came\)") as caught:
+        infuse_then(lambda _: wire.fault("lose", Stop, times=99))
+    assert "close the stopcock" in str(caught.value)
+    assert infuse_then.pump.unconfirmed_stop is caught.value
+
+
+def test_an_unconfirmed_stop_outranks_the_exception_it_follows(infuse_then, wire):
+    def fail_unplugged(pump):
+        wire.unplugged = True
+        fail(pump)
+
+    with pytest.raises(StopUnconfirmed) as caught:
+        infuse_then(fail_unplugged)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_an_interrupt_stays_an_interrupt_and_carries_the_unconfirmed_stop(infuse_then, wire):
+    def interrupt_unplugged(pump):
+        wire.unplugged = True
+        interrupt(pump)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        infuse_then(interrupt_unplugged)
+    assert caught.value.__notes__ == [str(infuse_then.pump.unconfirmed_stop)]
+
+
+def test_a_second_interrupt_during_the_stop_leaves_it_marked_unconfirmed(infuse_then, wire):
+    wire.fault("interrupt", Stop)
+    with pytest.raises(KeyboardInterrupt):
+        infuse_then(interrupt)
+    assert "was interrupted" in str(infuse_then.pump.unconfirmed_stop)
+
+
+def test_telemetry_is_ended_on_leaving(open_pump, wire, device):
+    with open_pump() as pump:
+        pump.subscribe(1.0)
+    asked = [request.interval_ms for request in device.requests if isinstance(request, Subscribe)]
+    assert asked == [1000, 0]
