@@ -1,0 +1,77 @@
+"""`python -m firmware_mock serve`: the simulated station on ptys and TCP ports, for unmodified programs and people."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from math import isfinite
+from pathlib import Path
+
+import click
+
+from firmware_mock.endpoints import EndpointError
+from firmware_mock.physics.certificates import RigFactMissing
+from firmware_mock.scenario import ScenarioError
+from firmware_mock.serve import Server
+from firmware_mock.station import Station, StationError, read_rig, world_for
+from protocol.errors import ProfileError
+
+EXIT_BAD_FILE = 2
+EXIT_NO_PORT = 3
+HIGHEST_TCP_BASE = 65_000
+
+
+@click.group()
+def main() -> None:
+    """The bench's pump and instruments in software. SIMULATED, not a medical device."""
+
+
+@main.command()
+@click.option("--rig", default="sim", show_default=True, help="Rig file with a [simulation] table, or a shipped name.")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Virtual seconds in a wall second.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is drawn.")
+@click.option("--links", type=click.Path(path_type=Path), default=None, help="Directory for the ptys' links.")
+@click.option(
+    "--tcp-base",
+    type=click.IntRange(0, HIGHEST_TCP_BASE),
+    default=5410,
+    show_default=True,
+    help="First TCP port; 0 takes free ones.",
+)
+def serve(rig: str, speed: float, seed: int, links: Path | None, tcp_base: int) -> None:
+    """Offer the rig's ports until Ctrl-C, each on a pty (where there are ptys) and on a TCP port of this machine."""
+    if not isfinite(speed) or speed <= 0.0:
+        raise click.BadParameter(f"{speed} is not a number above 0", param_hint="--speed")
+    try:
+        facts = read_rig(rig)
+        world = world_for(facts, seed=seed)
+        station = Station.from_rig_file(facts, world)
+    except (StationError, ScenarioError, RigFactMissing, ProfileError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_BAD_FILE)
+    if links is None:
+        links = Path(tempfile.gettempdir()) / "thecabench"
+    try:
+        server = Server(station, speed=speed, links=links, tcp_base=tcp_base, on_lag=_warn)
+    except EndpointError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_NO_PORT)
+    with server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: server.stop())
+        click.echo(f"SIMULATED, not a medical device: {facts.get('name', rig)}, seed {seed}, {speed:g} x real time")
+        for name, addresses in server.names.items():
+            click.echo(f"{name:<12} {'  '.join(addresses)}")
+        click.echo("Ctrl-C ends it.")
+        sys.stdout.flush()
+        server.run()
+    world.close()
+
+
+def _warn(lag_s: float) -> None:
+    click.echo(f"warning: the world is {lag_s:.1f} s behind the wall clock; serve at a lower --speed", err=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m firmware_mock")

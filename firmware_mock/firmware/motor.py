@@ -1,0 +1,80 @@
+"""The motor driver: step periods on the timer's grid, counted steps, and the energy they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware_mock.firmware.clock import DeviceClock
+from firmware_mock.physics.battery import Battery
+from firmware_mock.physics.head import Head
+from firmware_mock.world import Event, World
+
+TICK_US = 1
+_TICKS_PER_H = 3_600_000_000 // TICK_US
+
+
+def nearest_ticks(rate_ul_per_h: float, step_volume_nl: float, *, lowest: float, highest: float) -> int:
+    """The step period, in timer ticks, whose rate is nearest and within the limits, all in µL/h."""
+    ticks = max(1, round(_TICKS_PER_H * step_volume_nl * 1e-3 / rate_ul_per_h))
+    if realised_ul_per_h(ticks, step_volume_nl) > highest:
+        return ticks + 1
+    if realised_ul_per_h(ticks, step_volume_nl) < lowest:
+        return ticks - 1
+    return ticks
+
+
+def realised_ul_per_h(step_ticks: int, step_volume_nl: float) -> float:
+    """The rate that a step period gives."""
+    return _TICKS_PER_H * step_volume_nl * 1e-3 / step_ticks
+
+
+class Motor:
+    """Drives the head; `on_change` is called after each start, change of rate and halt.
+
+    The step counter is a register that a reset leaves alone.
+    """
+
+    def __init__(self, world: World, head: Head, battery: Battery, clock: DeviceClock) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self._world = world
+        self._head = head
+        self._battery = battery
+        self._clock = clock
+        self._done: Event | None = None
+
+    @property
+    def steps(self) -> int:
+        """Counted steps since manufacture."""
+        return self._head.counted_steps(self._world.now_ns)
+
+    def run(self, step_ticks: int) -> None:
+        """Make a step every so many ticks until told otherwise."""
+        self._forget_end()
+        self._head.run(self._clock.true_ps(step_ticks * TICK_US))
+        self._changed()
+
+    def run_steps(self, step_ticks: int, steps: int, on_done: Callable[[], None]) -> None:
+        """Make so many steps, then call `on_done`."""
+        self._forget_end()
+        done_ns = self._head.run_steps(self._clock.true_ps(step_ticks * TICK_US), steps)
+        self._done = self._world.at(done_ns, on_done)
+        self._changed()
+
+    def halt(self) -> None:
+        """Stand still."""
+        self._forget_end()
+        self._head.halt()
+        self._changed()
+
+    def counts_ns(self, steps: int) -> int | None:
+        """When the counter reaches a value as the motor now runs; None for never."""
+        return self._head.counts_ns(steps)
+
+    def _forget_end(self) -> None:
+        if self._done is not None:
+            self._done.cancel()
+            self._done = None
+
+    def _changed(self) -> None:
+        self._battery.draw_from(self._world.now_ns, self._head.steps_per_s(self._world.now_ns))
+        self.on_change()

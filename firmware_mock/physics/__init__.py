@@ -1,0 +1,1 @@
+"""What nature does in the simulated station: closed-form laws between events, never ticks."""

@@ -1,0 +1,244 @@
+"""The peristaltic head: a rotor that turns between commands, and the law of what its rollers move.
+
+Q = f·V_step·(1 - s·ΔP)·(1 - w·N^p)·(1 + c·exp(-h/τ))·(1 + α·ΔT)·[1 + Σ a_k cos(k·n·θ)] + G·(P_reservoir - P_outlet)
+
+The rotor's position is an integer in 2^-40 steps, the period between steps an integer in picoseconds: counted steps are
+the floor of the position, so none is counted twice and a halt between two steps loses nothing. What belongs to the
+unit itself is its *mean law*; the pulsation averages out over a revolution, and the seat of the tubing is a random
+factor on the stroke volume, drawn anew at each start of the motor and each change of its rate.
+"""
+
+from __future__ import annotations
+
+import cmath
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import exp, log, pi
+
+from firmware_mock.physics.effects import PumpEffects
+from firmware_mock.physics.thermostat import Thermostat
+from firmware_mock.world import NS_PER_S, World
+from protocol.profile import ModelProfile
+
+HOUR_NS = 3600 * NS_PER_S
+PS_PER_NS = 1000
+FRACTION_BITS = 40
+LARGEST_CREEP_CHANGE = 4e-4
+LARGEST_WEAR_CHANGE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLaw:
+    """What the head does from one instant until `end_ns` (None: for good), with t in seconds from that instant.
+
+    Into an outlet at rest it moves `mean_ul_per_s`·(1 + creep·exp(-creep_decay·t))·seat·(1 + Re Σ a·exp(ω t)) + leak;
+    each hPa that builds up in the line takes `loss_ul_per_s_per_hpa` off, by the mean flow at the start (pulsation
+    times pressure averages out). Volumes in µL at `head_temperature_c`, constant in a segment, as is the wear: at its
+    exact mean over the planned segment, in which it changes by at most 1e-4. Creep is exact.
+    """
+
+    end_ns: int | None
+    head_temperature_c: float
+    mean_ul_per_s: float = 0.0
+    creep: float = 0.0
+    creep_decay_per_s: float = 0.0
+    seat: float = 1.0
+    waves: tuple[tuple[complex, complex], ...] = ()
+    leak_ul_per_s: float = 0.0
+    loss_ul_per_s_per_hpa: float = 0.0
+    evidence: tuple[str, ...] = ()
+
+    def averaged(self) -> HeadLaw:
+        """The unit's mean law: over rotor phase and over the seats of its starts."""
+        return replace(self, seat=1.0, waves=())
+
+
+class Head:
+    """The rotor and its tubing. `on_change` is called after each start, change of rate and halt."""
+
+    def __init__(self, world: World, profile: ModelProfile, effects: PumpEffects, thermostat: Thermostat) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self._world = world
+        self._effects = effects
+        self._thermostat = thermostat
+        self._nominal_temperature_c = profile.head_temperature_c
+        self._steps_per_revolution = profile.steps_per_revolution
+        self._rollers = profile.rollers
+        self._seat_stream = world.stream("pump.seat")
+        self._seat = 1.0
+        error_pct = effects.unit_error_pct
+        error_pct += world.stream("pump.unit_error").gauss(0.0, effects.unit_error_standard_pct)
+        self._step_volume_ul = profile.step_volume_nl * 1e-3 * (1.0 + error_pct / 100.0)
+        world.ledger.add_fact("pump.unit_error_pct", error_pct)
+        self._rotor_offset = world.stream("pump.rotor").randrange(self._steps_per_revolution << FRACTION_BITS)
+        self._start_ns = world.now_ns
+        self._start_position = (effects.revolutions_before * self._steps_per_revolution) << FRACTION_BITS
+        self._period_ps = 0
+        self._last_position: int | None = None
+        self._run_before_ns = round(effects.creep_hours_before * HOUR_NS)
+
+    def run(self, period_ps: int) -> None:
+        """Turn from now on, a step every `period_ps`."""
+        self._turn(period_ps, None)
+
+    def run_steps(self, period_ps: int, steps: int) -> int:
+        """Turn from now on for so many steps, then stand still; returns the instant of the last one, in ns."""
+        last_position = self._position(self._world.now_ns) + (steps << FRACTION_BITS)
+        self._turn(period_ps, last_position)
+        return self._reaches_ns(last_position)
+
+    def halt(self) -> None:
+        """Stand still from now on."""
+        self._anchor()
+        self._period_ps = 0
+        self._last_position = None
+        self._world.trace("pump.halt", self.counted_steps(self._start_ns))
+        self.on_change()
+
+    def counted_steps(self, t_ns: int) -> int:
+        """Whole steps since manufacture."""
+        return self._position(t_ns) >> FRACTION_BITS
+
+    def counts_ns(self, steps: int) -> int | None:
+        """The instant at which `counted_steps` first is at least `steps` as the motor now runs; None for never."""
+        position = steps << FRACTION_BITS
+        if position <= self._start_position:
+            return self._start_ns
+        if not self._period_ps or (self._last_position is not None and position > self._last_position):
+            return None
+        return self._reaches_ns(position)
+
+    def steps_per_s(self, t_ns: int) -> float:
+        """Step rate as the rotor turns at an instant of the present command."""
+        return PS_PER_NS * NS_PER_S / self._period_ps if self._turns(t_ns) else 0.0
+
+    def law(self, t_ns: int, outlet_pressure_hpa: float) -> HeadLaw:
+        """The law from an instant of the present command on, against a resting outlet of that gauge pressure."""
+        effects = self._effects
+        driving_hpa = effects.reservoir_pressure_hpa - outlet_pressure_hpa
+        leak_ul_per_s_per_hpa = effects.leak_ul_per_h_per_hpa / 3600.0
+        leak_ul_per_s = leak_ul_per_s_per_hpa * driving_hpa
+        evidence = ["pump.leak"] if leak_ul_per_s else []
+        if not self._turns(t_ns):
+            return HeadLaw(
+                end_ns=t_ns + HOUR_NS if leak_ul_per_s else None,
+                head_temperature_c=self._thermostat.temperature_c(t_ns + HOUR_NS // 2),
+                leak_ul_per_s=leak_ul_per_s,
+                loss_ul_per_s_per_hpa=leak_ul_per_s_per_hpa,
+                evidence=tuple(evidence),
+            )
+        steps_per_s = self.steps_per_s(t_ns)
+        creep = effects.creep_pct / 100.0 * exp(-self._hours_run(t_ns) / effects.creep_time_h)
+        end_ns = self._segment_end_ns(t_ns, creep)
+        temperature_c = self._thermostat.temperature_c((t_ns + end_ns) // 2)
+        warming = 1.0 + effects.temperature_coefficient_per_k * (temperature_c - self._nominal_temperature_c)
+        wear = self._mean_wear(t_ns, end_ns)
+        unloaded_ul_per_s = steps_per_s * self._step_volume_ul * wear * warming
+        mean_ul_per_s = unloaded_ul_per_s * (1.0 + effects.pressure_slope_per_hpa * driving_hpa)
+        waves = self._waves(t_ns, steps_per_s)
+        acted = {
+            "pump.unit_error": effects.unit_error_pct or effects.unit_error_standard_pct,
+            "pump.seat": self._seat != 1.0,
+            "pump.pulsation": waves,
+            "pump.back_pressure": effects.pressure_slope_per_hpa,
+            "pump.wear": wear != 1.0,
+            "pump.creep": creep,
+            "pump.temperature": warming != 1.0,
+        }
+        evidence += [name for name, truth in acted.items() if truth]
+        return HeadLaw(
+            end_ns=end_ns,
+            head_temperature_c=temperature_c,
+            mean_ul_per_s=mean_ul_per_s,
+            creep=creep,
+            creep_decay_per_s=1.0 / (3600.0 * effects.creep_time_h),
+            seat=self._seat,
+            waves=waves,
+            leak_ul_per_s=leak_ul_per_s,
+            loss_ul_per_s_per_hpa=effects.pressure_slope_per_hpa * unloaded_ul_per_s * (1.0 + creep)
+            + leak_ul_per_s_per_hpa,
+            evidence=tuple(evidence),
+        )
+
+    def _turn(self, period_ps: int, last_position: int | None) -> None:
+        if period_ps <= 0:
+            raise ValueError(f"a step period of {period_ps} ps is not positive")
+        self._anchor()
+        self._period_ps = period_ps
+        self._last_position = last_position
+        if self._effects.seat_scatter_pct:
+            self._seat = 1.0 + self._seat_stream.gauss(0.0, self._effects.seat_scatter_pct) / 100.0
+        self._world.trace("pump.run", period_ps)
+        self.on_change()
+
+    def _anchor(self) -> None:
+        now_ns = self._world.now_ns
+        position = self._position(now_ns)
+        if self._period_ps:
+            self._run_before_ns += self._turned_ns(now_ns)
+        self._start_ns, self._start_position = now_ns, position
+
+    def _turns(self, t_ns: int) -> bool:
+        if not self._period_ps:
+            return False
+        return self._last_position is None or self._position(t_ns) < self._last_position
+
+    def _position(self, t_ns: int) -> int:
+        if not self._period_ps:
+            return self._start_position
+        turned = (((t_ns - self._start_ns) * PS_PER_NS) << FRACTION_BITS) // self._period_ps
+        position = self._start_position + turned
+        return position if self._last_position is None else min(position, self._last_position)
+
+    def _reaches_ns(self, position: int) -> int:
+        return self._start_ns + -(
+            -((position - self._start_position) * self._period_ps) // (PS_PER_NS << FRACTION_BITS)
+        )
+
+    def _turned_ns(self, t_ns: int) -> int:
+        until_ns = t_ns if self._last_position is None else min(t_ns, self._reaches_ns(self._last_position))
+        return until_ns - self._start_ns
+
+    def _hours_run(self, t_ns: int) -> float:
+        return (self._run_before_ns + self._turned_ns(t_ns)) / HOUR_NS
+
+    def _revolutions(self, t_ns: int) -> float:
+        return self._position(t_ns) / (self._steps_per_revolution << FRACTION_BITS)
+
+    def _segment_end_ns(self, t_ns: int, creep: float) -> int:
+        """One hour on, sooner where creep or wear would change too much or the run is over."""
+        end_ns = t_ns + HOUR_NS
+        if abs(creep) > LARGEST_CREEP_CHANGE:
+            hours = -self._effects.creep_time_h * log(1.0 - LARGEST_CREEP_CHANGE / abs(creep))
+            end_ns = min(end_ns, t_ns + 1 + round(hours * HOUR_NS))
+        if self._effects.wear_coefficient:
+            exponent = self._effects.wear_exponent
+            revolutions = self._revolutions(t_ns)
+            allowed = revolutions**exponent + LARGEST_WEAR_CHANGE / self._effects.wear_coefficient
+            steps = (allowed ** (1.0 / exponent) - revolutions) * self._steps_per_revolution
+            end_ns = min(end_ns, t_ns + 1 + round(steps / self.steps_per_s(t_ns) * NS_PER_S))
+        if self._last_position is not None:
+            end_ns = min(end_ns, self._reaches_ns(self._last_position))
+        return end_ns
+
+    def _mean_wear(self, start_ns: int, end_ns: int) -> float:
+        """Mean of 1 - w·N^p over the revolutions of a segment, from the exact integral."""
+        if not self._effects.wear_coefficient:
+            return 1.0
+        first, last = self._revolutions(start_ns), self._revolutions(end_ns)
+        power = self._effects.wear_exponent + 1.0
+        lost = self._effects.wear_coefficient * (last**power - first**power) / power
+        return max(0.0, 1.0 - float(lost / (last - first)))
+
+    def _waves(self, t_ns: int, steps_per_s: float) -> tuple[tuple[complex, complex], ...]:
+        """Roller harmonics as complex amplitude, phase included, and angular frequency i·ω."""
+        revolution = self._steps_per_revolution << FRACTION_BITS
+        percents = (self._effects.pulsation_1_pct, self._effects.pulsation_2_pct, self._effects.pulsation_3_pct)
+        waves = []
+        for harmonic, percent in enumerate(percents, start=1):
+            if percent:
+                lobes = harmonic * self._rollers
+                turned = (lobes * (self._position(t_ns) + self._rotor_offset)) % revolution / revolution
+                amplitude = percent / 100.0 * cmath.exp(2j * pi * turned)
+                waves.append((amplitude, 2j * pi * lobes * steps_per_s / self._steps_per_revolution))
+        return tuple(waves)

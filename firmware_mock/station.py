@@ -1,0 +1,161 @@
+"""A whole simulated station from a rig file: pump, line, vessel, balance, room, operator, and their cables."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from firmware_mock.events import schedule_events
+from firmware_mock.firmware.clock import DeviceClock
+from firmware_mock.firmware.motor import Motor
+from firmware_mock.firmware.pump import PumpFirmware
+from firmware_mock.instruments.balance import Balance
+from firmware_mock.instruments.check_weight import CheckWeight
+from firmware_mock.instruments.mt_sics import MtSics
+from firmware_mock.instruments.operator import Hand
+from firmware_mock.instruments.thermohygrometer import Thermohygrometer
+from firmware_mock.physics.battery import Battery
+from firmware_mock.physics.certificates import rig_text
+from firmware_mock.physics.effects import LineEffects, PumpEffects
+from firmware_mock.physics.environment import RoomAir
+from firmware_mock.physics.head import Head
+from firmware_mock.physics.line import Line
+from firmware_mock.physics.reservoir import Reservoir
+from firmware_mock.physics.thermostat import HeadThermometer, Thermostat
+from firmware_mock.physics.vessel import Vessel
+from firmware_mock.physics.water import liquid_relative_density
+from firmware_mock.ports import Port
+from firmware_mock.scenario import Scenario
+from firmware_mock.world import World
+from protocol.profile import load_model
+
+SCENARIO_TABLES = {"pump", "line", "balance", "vessel", "air", "operator"}
+PORT_PREFIX = "sim:"
+PORT_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+BALANCE_BAUD = 9600
+ENVIRONMENT_BAUD = 4800
+
+
+class StationError(ValueError):
+    """The rig file cannot be simulated; the message names file, key and cure."""
+
+
+def read_rig(name_or_path: str | Path) -> dict[str, Any]:
+    """A rig file's facts, by path or by the name of a shipped one.
+
+    Raises:
+        StationError: there is no such file, it is not TOML, or it describes no simulated station.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        source = f"{path}"
+        text = path.read_text(encoding="utf-8") if path.is_file() else None
+    else:
+        shipped = resources.files("hw_configs") / "rigs" / f"{name_or_path}.toml"
+        source = f"hw_configs/rigs/{name_or_path}.toml"
+        text = shipped.read_text(encoding="utf-8") if shipped.is_file() else None
+    if text is None:
+        raise StationError(f"{source}: there is no such rig file")
+    try:
+        rig = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StationError(f"{source}: not valid TOML: {error}") from error
+    simulation = rig.get("simulation")
+    if not isinstance(simulation, dict) or not isinstance(simulation.get("scenario"), str):
+        raise StationError(
+            f"{source}: not a rig for simulation: it has no [simulation] scenario; take hw_configs/rigs/sim.toml"
+        )
+    scenario = Path(simulation["scenario"])
+    if scenario.suffix == ".toml" and not scenario.is_absolute():
+        simulation["scenario"] = str(path.parent / scenario)
+    return rig
+
+
+def world_for(rig: Mapping[str, Any], *, seed: int = 0) -> World:
+    """A world with the scenario that the rig file names.
+
+    Raises:
+        ScenarioError: that scenario is missing or wrong.
+    """
+    return World(seed=seed, scenario=Scenario.load(rig["simulation"]["scenario"]))
+
+
+class Station:
+    """What stands on the bench. `ports` maps the names behind "sim:" in the rig file to the cables' ends."""
+
+    def __init__(self, rig: Mapping[str, Any], world: World) -> None:
+        world.scenario.check_tables(SCENARIO_TABLES)
+        effects = world.scenario.section("pump", PumpEffects)
+        self.world = world
+        self.ports: dict[str, Port] = {}
+        profile = load_model(rig_text(rig, "pump", "model"))
+
+        self.air = RoomAir(world)
+        thermostat = Thermostat(world, profile.head_temperature_c, effects)
+        self.head = Head(world, profile, effects, thermostat)
+        filled_ul = profile.reservoir_volume_ul * effects.reservoir_fill_pct / 100.0
+        self.reservoir = Reservoir(filled_ul * (1.0 + effects.reservoir_overfill_pct / 100.0))
+        self.line = Line(
+            world,
+            self.head,
+            self.reservoir,
+            self.air,
+            rig,
+            world.scenario.section("line", LineEffects),
+            relative_density=liquid_relative_density(world, rig),
+        )
+        self.vessel = Vessel(world, rig, self.air, self.line.mass_out_mg)
+
+        clock = DeviceClock(world, effects)
+        battery = Battery(
+            profile.battery_energy_j,
+            effects.battery_used_pct,
+            profile.battery_base_power_uw,
+            profile.battery_step_energy_uj,
+        )
+        self.firmware = PumpFirmware(
+            world,
+            self._port(rig, "pump"),
+            profile,
+            Motor(world, self.head, battery, clock),
+            clock,
+            battery,
+            HeadThermometer(world, thermostat, rig),
+            serial_number=rig_text(rig, "pump", "serial_number"),
+            filled_ul=filled_ul,
+        )
+        self.balance = Balance(world, rig, self.air, self.vessel)
+        MtSics(world, self._port(rig, "balance", baud=BALANCE_BAUD), self.balance)
+        if "environment" in rig:
+            Thermohygrometer(world, self._port(rig, "environment", baud=ENVIRONMENT_BAUD), rig, self.air)
+        if "port" in rig.get("operator", {}):
+            weight = CheckWeight(world, rig, self.vessel)
+            Hand(world, self._port(rig, "operator"), rig, self.line.set_stopcock, weight.set_on_pan)
+        schedule_events(world, self.ports, self.vessel)
+
+    @classmethod
+    def from_rig_file(cls, rig: str | Path | Mapping[str, Any], world: World) -> Station:
+        """Build everything a rig file names (by path, shipped name, or already parsed) into a world.
+
+        Raises:
+            StationError: the file is missing or not for simulation, or a port is not a simulated one.
+            RigFactMissing: the rig file does not state what the simulation needs.
+            ScenarioError: the world's scenario has an unknown table, key or event, or a value out of range.
+        """
+        return cls(rig if isinstance(rig, Mapping) else read_rig(rig), world)
+
+    def _port(self, rig: Mapping[str, Any], device: str, *, baud: int = 115_200) -> Port:
+        address = rig_text(rig, device, "port")
+        name = address.removeprefix(PORT_PREFIX)
+        if name == address or not re.fullmatch(PORT_NAME, name):
+            raise StationError(
+                f'rig file: [{device}] port = "{address}" is not simulated; "{PORT_PREFIX}{device}" would be'
+            )
+        if name in self.ports:
+            raise StationError(f'rig file: [{device}] port = "{address}" is taken by another device; name another')
+        self.ports[name] = Port(self.world, name, baud=baud)
+        return self.ports[name]

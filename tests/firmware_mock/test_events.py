@@ -1,0 +1,77 @@
+"""What a scenario makes happen: on time, with evidence, and refused where it makes no sense."""
+
+import pytest
+
+from firmware_mock import Scenario, World
+from firmware_mock.ports import PortUnplugged
+from firmware_mock.scenario import ScenarioError
+from firmware_mock.station import Station
+
+
+def station_with(*events):
+    return Station.from_rig_file("sim", World(scenario=Scenario("test", {}, events)))
+
+
+def evidence(station):
+    station.world.close()
+    return station.world.ledger.open().evidence
+
+
+def test_a_plug_is_pulled_and_put_back_at_its_hour():
+    station = station_with(
+        {"at_h": 1, "do": "unplug", "port": "balance"}, {"at_h": 2.0, "do": "plug", "port": "balance"}
+    )
+    host = station.ports["balance"].host
+    station.world.sleep(3599.0)
+    host.write(b"SI\r\n")
+    station.world.sleep(10.0)
+    host.read(0.0)
+    with pytest.raises(PortUnplugged):
+        host.write(b"SI\r\n")
+    station.world.sleep(3600.0)
+    host.write(b"SI\r\n")
+    assert host.read(1.0).startswith(b"S")
+    assert evidence(station)["event.unplug"] == 1
+
+
+def test_an_overload_lies_on_the_pan_for_its_time():
+    station = station_with({"at_h": 1.0, "do": "overload", "mass_g": 150.0, "for_s": 60.0})
+    host = station.ports["balance"].host
+    station.world.sleep(3610.0)
+    host.write(b"SI\r\n")
+    assert host.read(1.0) == b"S +\r\n"
+    station.world.sleep(70.0)
+    host.write(b"SI\r\n")
+    assert host.read(1.0).endswith(b" g\r\n")
+    assert evidence(station)["event.overload_ended"] == 1
+
+
+def test_an_event_that_did_not_come_left_no_evidence():
+    station = station_with({"at_h": 1.0, "do": "unplug", "port": "pump"})
+    station.world.sleep(3000.0)
+    assert not evidence(station)["event.unplug"]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (
+            {"at_h": 1.0, "do": "explode"},
+            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, unplug",
+        ),
+        ({"at_h": 1.0}, "do = None is unknown"),
+        ({"at_h": 1.0, "do": "unplug", "prt": "pump"}, r"event 1 \(unplug\) has no key 'prt'; known: at_h, do, port"),
+        (
+            {"at_h": 1.0, "do": "unplug"},
+            r"\(unplug\): port = None is no port; known: balance, environment, operator, pump",
+        ),
+        ({"at_h": 1.0, "do": "plug", "port": "pimp"}, "port = 'pimp' is no port"),
+        ({"do": "unplug", "port": "pump"}, "at_h = None must be a number of at least 0"),
+        ({"at_h": -1.0, "do": "unplug", "port": "pump"}, r"at_h = -1.0 must be a number of at least 0"),
+        ({"at_h": 1.0, "do": "overload", "mass_g": "much"}, "mass_g = 'much' must be a number"),
+        ({"at_h": 1.0, "do": "overload", "mass_g": 1.0, "for_s": float("nan")}, "for_s = nan must be a number"),
+    ],
+)
+def test_a_senseless_event_is_refused_by_number_key_and_cure(event, said):
+    with pytest.raises(ScenarioError, match=said):
+        station_with(event)
