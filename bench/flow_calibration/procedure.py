@@ -1,0 +1,207 @@
+"""The gravimetric flow calibration: as found, fit, factor approved and written, as left.
+
+The measurand is the unit's mean error of delivered volume at each rate: the mean over rotor phases and over the
+scatter of its starts, stated at pump-head temperature. It is not the volume realised in one window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bench.errors import SetupRefused
+from bench.flow_calibration.acquisition import Acquisition, planned_s
+from bench.flow_calibration.analysis import check_as_left, fit_factor, rate_results
+from bench.flow_calibration.plan import FlowCalibrationPlan, RunPlan, balanced_order, check_feasible, run_plan
+from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, reduce_session
+from bench.flow_calibration.result import (
+    AS_FOUND,
+    AS_LEFT,
+    Adjustment,
+    AsLeftCheck,
+    BalanceNoise,
+    Fit,
+    FlowCalibrationResult,
+    RateResult,
+)
+from bench.gates import ask_checklist, identify, weigh_check_weight
+from bench.metrology import Verdict, combine_verdicts
+from bench.recording import Record
+from bench.rig import Rig
+
+PROCEDURE = "flow-calibration"
+MEASURAND = (
+    "mean relative error of the volume delivered by this unit at each rate, over rotor phase and starts, "
+    "volume stated at pump-head temperature"
+)
+CLOCK_CHECK_S = 2.0
+CLOCK_TOLERANCE = 0.2
+
+
+def run_flow_calibration(
+    rig: Rig,
+    plan: FlowCalibrationPlan,
+    record: Record,
+    progress: Callable[[str, float, float], None] | None = None,
+    *,
+    corrections: Corrections = ALL_CORRECTIONS,
+) -> FlowCalibrationResult:
+    """Calibrate the pump of a rig; `progress` is told text, process seconds done and in all.
+
+    The caller stops the pump on an exception; on return it is stopped, confirmed, with the outlet closed.
+
+    Raises:
+        SetupRefused: identity, settings, plan or an answer to the checklist do not allow the run.
+        RunAborted: the run could not be finished; nothing was written to the pump that was not approved.
+        DriverError: a device failed.
+        OSError: the record could not be written.
+    """
+    check_feasible(plan, rig.file, rig.model)
+    runs = [run_plan(plan, rig.model, rate) for rate in plan.rates_ul_per_h]
+    settling_s = plan.settling.time_constants * rig.file.tubing.time_constant_s
+    total_s = (
+        planned_s(plan, runs, settling_s) * (plan.repeats + plan.as_left_repeats) + plan.settling.warm_up_min * 60.0
+    )
+    started_s = rig.clock.monotonic()
+
+    def tell(text: str, now_s: float) -> None:
+        if progress is not None:
+            progress(text, now_s - started_s, total_s)
+
+    session = Acquisition(rig, plan, record, tell)
+    rng = rig.stream(PROCEDURE)
+    identities = identify(rig)
+    check_clock(rig)
+    checklist = ask_checklist(rig)
+    rig.pump.stop()
+    rig.operator.set_stopcock(open=False)
+    if plan.settling.warm_up_min:
+        session.note("warm-up", f"warming up for {plan.settling.warm_up_min:.0f} min")
+        session.wait(plan.settling.warm_up_min * 60.0)
+    weighings = [weigh_check_weight(rig, "before", session.weigh)]
+
+    measure(session, runs, plan.repeats, AS_FOUND, rng)
+    reduced = reduce_session(session.data, rig.file, corrections)
+    as_found = rate_results(reduced, AS_FOUND, rig.file, rig.model)
+    frozen = msgspec.json.encode(as_found)
+    record.freeze("as_found.json", msgspec.json.format(frozen, indent=1))
+    session.note("as found", f"as-found result frozen, SHA-256 {hashlib.sha256(frozen).hexdigest()}")
+
+    fit, whole_fit = fit_factor(as_found, rig.file, plan, corrections=corrections)
+    adjustment = adjust(rig, session, fit)
+    as_left: tuple[RateResult, ...] = ()
+    checks: tuple[AsLeftCheck, ...] = ()
+    if adjustment.written_step_volume_nl is not None:
+        measure(session, runs, plan.as_left_repeats, AS_LEFT, rng)
+        reduced = reduce_session(session.data, rig.file, corrections)
+        as_left = rate_results(reduced, AS_LEFT, rig.file, rig.model, pooled_with=as_found)
+        checks = check_as_left(as_left, as_found, whole_fit, rig.file)
+    weighings.append(weigh_check_weight(rig, "after", session.weigh))
+    stopped = rig.pump.stop()
+    session.note("end", f"pump stopped, confirmed at {stopped.steps} steps; outlet closed")
+
+    found_verdict = combine_verdicts([rate.verdict for rate in as_found])
+    left_verdict = combine_verdicts([rate.verdict for rate in as_left]) if as_left else None
+    remarks = [
+        f"certificate expired: {item.role}, {item.certificate}, due {item.due}" for item in identities if item.expired
+    ]
+    remarks += [
+        f"check weight {weighing.when} the run is {weighing.off_mg:+.2f} mg off, tolerance {weighing.tolerance_mg:g} mg"
+        for weighing in weighings
+        if not weighing.passed
+    ]
+    verdict = left_verdict if left_verdict is not None else found_verdict
+    if remarks and verdict is Verdict.PASS:
+        verdict = Verdict.INCONCLUSIVE
+    return FlowCalibrationResult(
+        procedure=PROCEDURE,
+        measurand=MEASURAND,
+        simulated=rig.file.is_simulated,
+        rig=rig.file.name,
+        pump_model=rig.model.name,
+        pump_serial_number=rig.pump.identity.serial_number,
+        plan=plan.name,
+        seed=rig.seed,
+        date=rig.today().isoformat(),
+        verdict=verdict,
+        as_found_verdict=found_verdict,
+        as_left_verdict=left_verdict,
+        remarks=tuple(remarks),
+        identities=identities,
+        checklist=checklist,
+        check_weighings=tuple(weighings),
+        as_found=as_found,
+        fit=fit,
+        adjustment=adjustment,
+        as_left=as_left,
+        as_left_checks=checks,
+        balance_noise=BalanceNoise(reduced.noise.white_mg, reduced.noise.walk_mg_per_sqrt_s * 60.0),
+        lost_telemetry=session.lost_telemetry,
+        pump_left=f"stopped, confirmed at {stopped.steps} steps; outlet closed",
+        trace_hash=rig.simulated.trace_hash() if rig.simulated is not None else None,
+    )
+
+
+def check_clock(rig: Rig) -> None:
+    """Hold the pump's clock against the process clock: a served mock must run at the speed that the rig file states.
+
+    Raises:
+        SetupRefused: the two clocks do not run alike.
+    """
+    speed = rig.file.served.speed if rig.file.served is not None else 1.0
+    begin_s, begin = rig.clock.monotonic(), rig.pump.status()
+    rig.wait(begin_s + CLOCK_CHECK_S * speed)
+    end_s, end = rig.clock.monotonic(), rig.pump.status()
+    ratio = (end.device_time_us - begin.device_time_us) / 1e6 / (end_s - begin_s)
+    if not 1.0 - CLOCK_TOLERANCE < ratio < 1.0 + CLOCK_TOLERANCE:
+        raise SetupRefused(
+            f"the pump's clock runs at {ratio:.2f} times the process clock; "
+            f"the rig file states speed = {speed:g}: give the mock the same --speed"
+        )
+
+
+def measure(session: Acquisition, runs: Sequence[RunPlan], repeats: int, stage: str, rng: random.Random) -> None:
+    """All runs of a stage in a balanced order, each between two zero segments, of which neighbours share one."""
+    order = balanced_order(len(runs), repeats, rng)
+    zero_before_s = 0.0
+    for index, repeat in order:
+        run = runs[index]
+        session.zero_segment(stage, max(zero_before_s, run.zero_s), run.rate_ul_per_h, repeat)
+        session.flow_run(stage, run, repeat, rng)
+        zero_before_s = run.zero_s
+    session.zero_segment(stage, zero_before_s, runs[order[-1][0]].rate_ul_per_h, order[-1][1])
+
+
+def adjust(rig: Rig, session: Acquisition, fit: Fit) -> Adjustment:
+    """Propose a factor, have it approved by name, write it and read it back.
+
+    Raises:
+        DriverError: the pump refused it, or holds another value afterwards.
+    """
+    before = rig.pump.calibration()
+    previous_nl = before.step_volume_nl
+    if fit.offset_is_significant:
+        reason = (
+            f"no factor is proposed: the offset of {fit.offset_ul_per_h:+.3g} µL/h is significant "
+            f"(p = {fit.offset_p_value:.2g}); no factor would mend it"
+        )
+        session.note("adjustment", reason)
+        return Adjustment(previous_nl, None, None, None, reason)
+    proposed_nl = previous_nl * fit.factor
+    question = f"Write a step volume of {proposed_nl:.5f} nL to the pump, in place of {previous_nl:.5f} nL?"
+    answer = rig.operator.confirm("approve-calibration", question)
+    if not answer.yes:
+        reason = f"the proposed factor was declined by {answer.by}"
+        session.note("adjustment", reason)
+        return Adjustment(previous_nl, proposed_nl, None, None, reason)
+    session.note("adjustment", f"{question} Approved by {answer.by}")
+    after = rig.pump.write_calibration(proposed_nl)
+    reason = (
+        f"written and read back: {after.step_volume_nl:.5f} nL; "
+        f"{after.previous_step_volume_nl:.5f} nL kept for rollback"
+    )
+    session.note("adjustment", reason)
+    return Adjustment(previous_nl, proposed_nl, answer.by, after.step_volume_nl, reason)

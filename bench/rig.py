@@ -1,0 +1,154 @@
+"""A rig: pump, instruments and operator of one station, opened from a rig file, with one blocking primitive, `wait`."""
+
+from __future__ import annotations
+
+import datetime
+import random
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.rigfile import RigFile, load_rig_file
+from bench.simulation import SimulatedStation
+from driver import Pump
+from driver.clock import Clock, ScaledClock, SystemClock
+from driver.instruments import Balance, Thermohygrometer, open_balance, open_thermohygrometer
+from driver.instruments.operator import ConsoleOperator, Operator, RemoteOperator
+from driver.journal import Journal
+from driver.transport import Transport, open_transport
+from protocol.profile import ModelProfile, load_model
+
+POLL_S = 0.02
+CLOCK_TICK_S = 1e-6
+
+
+@dataclass
+class Rig:
+    """An open rig. A context manager: leaving it stops what was started and closes every port.
+
+    `clock` is the process clock, in seconds: durations and flow. `io_clock` is the one for time-outs; the two differ
+    only where a served mock runs faster than the wall.
+    """
+
+    file: RigFile
+    text: str
+    model: ModelProfile
+    seed: int
+    clock: Clock
+    io_clock: Clock
+    pump: Pump
+    balance: Balance
+    environment: Thermohygrometer
+    operator: Operator
+    simulated: SimulatedStation | None
+    on_wait: list[Callable[[], None]] = field(default_factory=list)
+    _closing: ExitStack = field(default_factory=ExitStack)
+
+    def stream(self, name: str) -> random.Random:
+        """A random stream of this run's seed, for what a procedure randomises on purpose."""
+        return random.Random(f"{self.seed}/{name}")
+
+    def today(self) -> datetime.date:
+        """The day that due dates are held against: the calendar's, in a simulation the one it plays on."""
+        facts = self.file.simulation or self.file.served
+        return facts.date if facts is not None else datetime.datetime.now(tz=datetime.UTC).date()
+
+    def remaining_s(self, until_s: float) -> float:
+        """Process time left until an instant; 0 once it is reached, to the microsecond."""
+        remaining_s = until_s - self.clock.monotonic()
+        return remaining_s if remaining_s > CLOCK_TICK_S else 0.0
+
+    def wait(self, until_s: float) -> None:
+        """Let process time pass up to an instant, servicing every link in a fixed order."""
+        while True:
+            self.pump.service()
+            for hook in self.on_wait:
+                hook()
+            remaining_s = self.remaining_s(until_s)
+            if remaining_s == 0.0:
+                return
+            if self.simulated is not None:
+                self.simulated.advance(until_s)
+            else:
+                poll_s = POLL_S * (self.file.served.speed if self.file.served is not None else 1.0)
+                self.clock.sleep(min(remaining_s, poll_s))
+
+    def close(self) -> None:
+        """Stop what was started, close all ports; in a simulation close the world."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing.__exit__(kind, error, traceback)
+
+
+def open_rig(
+    name_or_path: str | Path,
+    *,
+    seed: int | None = None,
+    journal: Journal | None = None,
+    change: Callable[[RigFile], RigFile] | None = None,
+) -> Rig:
+    """Open a rig from its file, or from the name of a shipped one.
+
+    `seed` fixes what is random; without one, a simulated rig takes its file's, a real one draws it. `journal` is where
+    dosing commands are noted, the user's own by default. `change` alters the validated file, for tests.
+
+    Raises:
+        FileError, ProfileError: the rig file or the pump model is wrong.
+        DriverError: a port, an instrument or the pump is not there or is another one.
+    """
+    file, text = load_rig_file(name_or_path)
+    if change is not None:
+        file = change(file)
+    model = load_model(file.pump.model)
+    if seed is None:
+        seed = file.simulation.seed if file.simulation is not None else secrets.randbits(32)
+    with ExitStack() as stack:
+        simulated: SimulatedStation | None = None
+        clock: Clock
+        io_clock: Clock
+        if file.simulation is not None:
+            simulated = SimulatedStation(text, file.simulation.scenario, seed)
+            stack.callback(simulated.close)
+            clock = io_clock = simulated.clock
+        else:
+            io_clock = SystemClock()
+            clock = ScaledClock(file.served.speed) if file.served is not None else io_clock
+
+        def transport(port: str) -> Transport:
+            opened = simulated.transport(port) if simulated is not None else open_transport(port)
+            stack.callback(opened.close)
+            return opened
+
+        balance = open_balance(transport(file.balance.port), file.balance.dialect, clock=clock, io_clock=io_clock)
+        environment = open_thermohygrometer(
+            transport(file.environment.port), file.environment.dialect, clock=clock, io_clock=io_clock
+        )
+        operator: Operator
+        if file.operator.port is not None:
+            operator = RemoteOperator(transport(file.operator.port), clock=clock)
+        else:
+            operator = ConsoleOperator(file.operator.name, input=sys.stdin, output=sys.stderr)
+        pump = stack.enter_context(
+            Pump.open(
+                transport(file.pump.port),
+                clock=clock,
+                io_clock=io_clock,
+                journal=journal,
+                expect_serial=file.pump.serial_number,
+            )
+        )
+        return Rig(
+            file, text, model, seed, clock, io_clock, pump, balance, environment, operator, simulated,
+            _closing=stack.pop_all(),
+        )  # fmt: skip

@@ -1,0 +1,65 @@
+"""The bridge to the mock: a station simulated in process, and the truth about it once it is closed."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+from firmware_mock import Scenario, World
+from firmware_mock.ledger import Truth
+from firmware_mock.station import Station
+
+if TYPE_CHECKING:
+    from driver.clock import Clock
+    from driver.transport import Transport
+
+SIM_PREFIX = "sim:"
+
+
+def new_world(seed: int) -> World:
+    """A world with nothing in it."""
+    return World(seed=seed)
+
+
+class SimulatedStation:
+    """A world with the station that a rig file describes, reached through its ports alone."""
+
+    def __init__(self, rig_text: str, scenario: str, seed: int) -> None:
+        self._world = World(seed=seed, scenario=Scenario.load(scenario))
+        self._station = Station.from_rig_file(tomllib.loads(rig_text), self._world)
+        self._arrived = False
+        for port in self._station.ports.values():
+            port.on_arrival = self._note_arrival
+
+    @property
+    def clock(self) -> Clock:
+        """Virtual time."""
+        return self._world
+
+    def transport(self, port: str) -> Transport:
+        """The host's end of a `sim:` port."""
+        return self._station.ports[port.removeprefix(SIM_PREFIX)].host
+
+    def advance(self, until_s: float) -> None:
+        """Let virtual time pass up to an instant, or until bytes arrive at any port."""
+        self._arrived = False
+        self._world.run_until(round(until_s * 1e9), until=lambda: self._arrived)
+
+    def trace_hash(self) -> str:
+        """SHA-256 over every event and wire byte so far."""
+        return self._world.trace_hash()
+
+    def close(self) -> None:
+        """End the world; after this the truth may be asked for."""
+        self._world.close()
+
+    def truth(self) -> Truth:
+        """The ledger's content.
+
+        Raises:
+            LedgerSealed: the world is not closed yet.
+        """
+        return self._world.ledger.open()
+
+    def _note_arrival(self) -> None:
+        self._arrived = True
