@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+RESOLUTION_S = 1e-9
+
 
 class Clock(Protocol):
     """A monotonic clock that can wait. `firmware_mock.World` fits it with virtual time."""
@@ -50,7 +52,10 @@ class ScaledClock:
 
 
 class Deadline:
-    """An instant `timeout_s` from now on a clock; None never comes."""
+    """An instant `timeout_s` from now on a clock; None never comes.
+
+    What is left below a nanosecond counts as nothing: a virtual clock cannot sleep it away.
+    """
 
     def __init__(self, clock: Clock, timeout_s: float | None) -> None:
         self._clock = clock
@@ -64,4 +69,4 @@ class Deadline:
     @property
     def expired(self) -> bool:
         """Whether the instant has come."""
-        return self._end_s is not None and self._clock.monotonic() >= self._end_s
+        return self.remaining_s < RESOLUTION_S

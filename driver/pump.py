@@ -40,7 +40,6 @@ from protocol import (
 )
 
 PAUSE_SLICE_S = 5.0
-SHORTEST_PAUSE_S = 0.001
 SHORTEST_POLL_S = 0.2
 LONGEST_POLL_S = 30.0
 BOLUS_GRACE_S = 60.0
@@ -327,6 +326,6 @@ class Pump:
     def _pause(self, seconds: float) -> None:
         end = Deadline(self._clock, seconds)
         while not end.expired:
-            self._clock.sleep(min(max(end.remaining_s, SHORTEST_PAUSE_S), PAUSE_SLICE_S))
+            self._clock.sleep(min(end.remaining_s, PAUSE_SLICE_S))
             with contextlib.suppress(TransportError):
                 self._link.service()

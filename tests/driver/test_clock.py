@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from driver import Deadline, ScaledClock, SystemClock
+
+
+class NanosecondClock:
+    """Virtual time as a simulation keeps it."""
+
+    def __init__(self, start_ns):
+        self._now_ns = start_ns
+
+    def monotonic(self):
+        return self._now_ns / 1_000_000_000
+
+    def sleep(self, seconds):
+        self._now_ns += round(seconds * 1_000_000_000)
 
 
 def test_a_deadline_counts_down_and_never_below_zero(clock):
@@ -15,6 +30,17 @@ def test_a_deadline_counts_down_and_never_below_zero(clock):
     clock.sleep(6.5)
     assert deadline.remaining_s == 0.0
     assert deadline.expired
+
+
+@given(start_ns=st.integers(0, 10**17), timeout_s=st.floats(0.0, 1e6))
+def test_sleeping_what_remains_ends_a_deadline_on_a_clock_of_whole_nanoseconds(start_ns, timeout_s):
+    clock = NanosecondClock(start_ns)
+    deadline = Deadline(clock, timeout_s)
+    for _ in range(100):
+        if deadline.expired:
+            return
+        clock.sleep(deadline.remaining_s)
+    pytest.fail(f"{deadline.remaining_s} s remain")
 
 
 def test_a_deadline_without_a_time_out_never_comes(clock):

@@ -91,6 +91,11 @@ class Dialogue:
 
 
 @pytest.fixture
+def dialogue_class() -> type[Dialogue]:
+    return Dialogue
+
+
+@pytest.fixture
 def dialogue(clock: Any) -> Iterator[Callable[..., Dialogue]]:
     """Makes dialogues; at the end of the test nothing of them may be left over."""
     made: list[Dialogue] = []

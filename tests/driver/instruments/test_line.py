@@ -27,7 +27,7 @@ class Pieces:
 
     def read(self, timeout_s):
         if not self._pieces:
-            self._clock.sleep(timeout_s)
+            self._clock.wait(timeout_s, lambda: False)
             return b""
         self._clock.sleep(0.001)
         return self._pieces.pop(0)

@@ -38,6 +38,14 @@ def test_a_stopcock_is_turned_by_the_person_or_the_run_ends():
         operator.set_stopcock(open=True)
 
 
+def test_a_check_weight_is_put_on_and_taken_off_by_the_person_or_the_run_ends():
+    operator, output = console("yes\nno\n")
+    operator.set_check_weight(on_pan=True)
+    assert "Please put the check weight on the pan and close the draught shield." in output.getvalue()
+    with pytest.raises(OperatorError, match=r"R\. Vogel did not take the check weight off the pan"):
+        operator.set_check_weight(on_pan=False)
+
+
 @pytest.fixture
 def remote(dialogue, clock):
     return lambda *pairs: RemoteOperator(dialogue(*pairs), clock)
@@ -68,6 +76,16 @@ def test_a_hand_may_take_its_minute(remote, clock):
     operator.set_stopcock(open=True)
     operator.set_stopcock(open=False)
     assert clock.monotonic() == pytest.approx(80.0)
+
+
+def test_a_hand_puts_the_check_weight_on_and_takes_it_off(remote):
+    operator = remote(
+        (b"DO check-weight#1 put-check-weight\n", [(9.0, b"DONE check-weight#1 Simulated Operator\n")]),
+        (b"DO check-weight#2 take-check-weight\n", b"ERROR check-weight#2 dropped it\n"),
+    )
+    operator.set_check_weight(on_pan=True)
+    with pytest.raises(OperatorError, match="dropped it"):
+        operator.set_check_weight(on_pan=False)
 
 
 def test_what_the_hand_could_not_do_is_an_error_with_its_reason(remote):

@@ -263,6 +263,10 @@ class Wire:
     def close(self) -> None:
         self.closed = True
 
+    def interrupt(self) -> None:
+        """Ctrl-C, seen at the next wait."""
+        self._interrupt = True
+
     def send_unasked(self, message: Message) -> None:
         self._arrive(self.device.notify(message))
 
@@ -291,7 +295,7 @@ class Wire:
         if kind == "unplug":
             self.clock.after(delay_s, lambda: setattr(self, "unplugged", True))
         if kind == "interrupt":
-            self.clock.after(delay_s, lambda: setattr(self, "_interrupt", True))
+            self.clock.after(delay_s, self.interrupt)
 
 
 @pytest.fixture

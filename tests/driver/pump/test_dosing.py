@@ -187,6 +187,15 @@ def test_without_any_answer_the_dose_is_uncertain_and_blocks_the_next(open_pump,
     assert device.commits == [1]
 
 
+def test_a_pump_that_answers_again_resolves_an_uncertain_dose_without_reopening(open_pump, wire):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=12)
+        with pytest.raises(DoseUncertain):
+            pump.bolus(10.0, rate_ul_per_h=1.0)
+        assert pump.dose(1).state == CommandState.RUNNING
+        assert pump.uncertain_doses == ()
+
+
 def test_the_pumps_evidence_resolves_an_uncertain_dose_at_the_next_opening(open_pump, wire, device, disk):
     with open_pump() as pump:
         wire.fault("lose", CommandResult, times=99)
@@ -242,7 +251,12 @@ def test_a_reset_between_doses_settles_the_running_one_before_the_next(open_pump
         clock.sleep(60.0)
         device.reset()
         assert pump.bolus(1.0).id == 2
-    assert [record["state"] for record in records(disk, "outcome") if record["id"] == 1] == ["running", "interrupted"]
+    about_dosing = [json.loads(line) for line in disk.files[JOURNAL].decode().splitlines()][1:]
+    assert [(r["record"], r["id"], r.get("state")) for r in about_dosing[2:5]] == [
+        ("outcome", 1, "running"),
+        ("outcome", 1, "interrupted"),
+        ("intent", 2, None),
+    ]
 
 
 def test_a_bolus_cut_short_by_a_power_cut_is_reported_with_both_bounds(open_pump, device, clock):

@@ -55,6 +55,17 @@ def test_an_interrupt_stops_the_pump_even_in_the_middle_of_an_exchange(infuse_th
     assert infuse_then.pump.unconfirmed_stop is None
 
 
+def test_an_interrupted_commit_is_not_tried_again_ahead_of_the_stop(infuse_then, wire, device, clock):
+    wire.fault("lose", Commit)
+    clock.after(0.7, wire.interrupt)
+    wire.fault("lose", Commit)
+    with pytest.raises(KeyboardInterrupt):
+        infuse_then(lambda _: None)
+    assert wire.log.count("sent Commit") == 2
+    assert stops(wire) == 1
+    assert device.commits == []
+
+
 def test_closing_without_a_context_stops_as_well(open_pump, device):
     pump = open_pump()
     pump.start(Continuous(20.0))

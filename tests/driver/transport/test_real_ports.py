@@ -9,11 +9,20 @@ import sys
 import threading
 
 import pytest
+import serial
+import serial.rfc2217
 
 from driver import PortBusy, PortLost, PortNotFound, SerialSettings, TransportError, open_transport
 
 pytestmark = pytest.mark.real_port
 PATIENCE_S = 5.0
+
+
+class Connection:
+    """What pyserial's port manager writes to."""
+
+    def __init__(self, connection):
+        self.write = connection.sendall
 
 
 def read_exactly(transport, size):
@@ -117,6 +126,29 @@ def test_bytes_cross_a_tcp_connection_and_closing_ends_the_reader(server):
     assert not reader_threads()
     with pytest.raises(TransportError, match="was closed here"):
         transport.write(b"x")
+
+
+@pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
+def test_bytes_cross_rfc_2217_in_both_directions(server):
+    """A serial device server that echoes, made of pyserial's own far end."""
+
+    def serve():
+        connection, _ = server.accept()
+        with connection:
+            manager = serial.rfc2217.PortManager(serial.serial_for_url("loop://"), Connection(connection))
+            while data := connection.recv(1024):
+                connection.sendall(b"".join(manager.escape(b"".join(manager.filter(data)))))
+
+    device = threading.Thread(target=serve)
+    device.start()
+    host, port = server.getsockname()
+    transport = open_transport(f"rfc2217://{host}:{port}?ign_set_control")
+    every_byte = bytes(range(256))
+    transport.write(every_byte)
+    assert read_exactly(transport, 256) == every_byte
+    transport.close()
+    device.join(PATIENCE_S)
+    assert not reader_threads()
 
 
 def test_a_server_that_ends_is_a_lost_port_by_name(server):
