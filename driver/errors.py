@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from protocol import NakReason
 
 
@@ -12,6 +15,16 @@ class DriverError(Exception):
         super().__init__(f"{port}: {sentence}")
         self.port = port
         self.sentence = sentence
+
+    def __reduce__(self) -> tuple[Callable[..., DriverError], tuple[Any, ...]]:
+        """Errors cross process borders whole, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[DriverError], args: tuple[Any, ...], attributes: dict[str, Any]) -> DriverError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class TransportError(DriverError):
