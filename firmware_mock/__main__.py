@@ -30,7 +30,9 @@ def main() -> None:
 @main.command()
 @click.option("--rig", default="sim", show_default=True, help="Rig file with a [simulation] table, or a shipped name.")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Virtual seconds in a wall second.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is drawn.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=None, help="Seed of all that is drawn; the rig file's without."
+)
 @click.option("--links", type=click.Path(path_type=Path), default=None, help="Directory for the ptys' links.")
 @click.option(
     "--tcp-base",
@@ -39,12 +41,14 @@ def main() -> None:
     show_default=True,
     help="First TCP port; 0 takes free ones.",
 )
-def serve(rig: str, speed: float, seed: int, links: Path | None, tcp_base: int) -> None:
+def serve(rig: str, speed: float, seed: int | None, links: Path | None, tcp_base: int) -> None:
     """Offer the rig's ports until Ctrl-C, each on a pty (where there are ptys) and on a TCP port of this machine."""
     if not isfinite(speed) or speed <= 0.0:
         raise click.BadParameter(f"{speed} is not a number above 0", param_hint="--speed")
     try:
         facts = read_rig(rig)
+        if seed is None:
+            seed = int(facts["simulation"].get("seed", 0))
         world = world_for(facts, seed=seed)
         station = Station.from_rig_file(facts, world)
     except (StationError, ScenarioError, RigFactMissing, ProfileError) as error:

@@ -16,7 +16,7 @@ from firmware_mock.station import Station
 from firmware_mock.world import NS_PER_S
 
 LONGEST_WAIT_S = 0.5
-LONGEST_ADVANCE_S = 0.05
+LONGEST_COMPUTING_S = 0.02
 REPORTED_LAG_S = 1.0
 
 
@@ -123,10 +123,10 @@ class Server:
         return min(max(wait_s, 0.0), LONGEST_WAIT_S)
 
     def _follow_wall_clock(self, began_s: float, began_ns: int) -> None:
-        """Bring the world to now, or a bounded stretch nearer to it, so that hosts are never kept waiting."""
-        wall_ns = began_ns + round((time.monotonic() - began_s) * self._ns_per_wall_s)
-        reach_ns = self._world.now_ns + round(LONGEST_ADVANCE_S * self._ns_per_wall_s)
-        self._world.run_until(min(wall_ns, reach_ns))
+        """Bring the world to now, or as near as a short while of computing gets it: hosts are never kept waiting."""
+        now_s = time.monotonic()
+        wall_ns = began_ns + round((now_s - began_s) * self._ns_per_wall_s)
+        self._world.run_until(wall_ns, until=lambda: time.monotonic() - now_s > LONGEST_COMPUTING_S)
         self._behind_ns = wall_ns - self._world.now_ns
         lag_s = self._behind_ns / self._ns_per_wall_s
         if lag_s > REPORTED_LAG_S and self._on_lag is not None:

@@ -31,6 +31,7 @@ from firmware_mock.physics.water import liquid_relative_density
 from firmware_mock.ports import Port
 from firmware_mock.scenario import Scenario
 from firmware_mock.world import World
+from protocol.messages import SERIAL_NUMBER_BYTES
 from protocol.profile import load_model
 
 SCENARIO_TABLES = {"pump", "line", "balance", "vessel", "air", "operator"}
@@ -125,7 +126,7 @@ class Station:
             clock,
             battery,
             HeadThermometer(world, thermostat, rig),
-            serial_number=rig_text(rig, "pump", "serial_number"),
+            serial_number=_serial_number(rig),
             filled_ul=filled_ul,
         )
         self.balance = Balance(world, rig, self.air, self.vessel)
@@ -159,3 +160,12 @@ class Station:
             raise StationError(f'rig file: [{device}] port = "{address}" is taken by another device; name another')
         self.ports[name] = Port(self.world, name, baud=baud)
         return self.ports[name]
+
+
+def _serial_number(rig: Mapping[str, Any]) -> str:
+    serial_number = rig_text(rig, "pump", "serial_number")
+    if len(serial_number.encode()) > SERIAL_NUMBER_BYTES:
+        raise StationError(
+            f'rig file: [pump] serial_number = "{serial_number}" is too long; {SERIAL_NUMBER_BYTES} bytes fit'
+        )
+    return serial_number

@@ -134,6 +134,7 @@ def changed(rig, *path, to):
         ),
         (("pump", "port"), "sim:../x", StationError, r'\[pump\] port = "sim:../x" is not simulated'),
         (("balance", "port"), "sim:pump", StationError, r'\[balance\] port = "sim:pump" is taken by another device'),
+        (("pump", "serial_number"), "S" * 25, StationError, r'serial_number = "S{25}" is too long; 24 bytes fit'),
         (("pump", "model"), "no-such", protocol.ProtocolError, "no-such"),
         (("tubing", "time_constant_s"), "slow", RigFactMissing, r"\[tubing\] time_constant_s is 'slow'"),
     ],
