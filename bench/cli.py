@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +20,7 @@ EXIT_NOT_PASSED = 1
 EXIT_USAGE = 2
 EXIT_DEVICE = 3
 EXIT_INTERRUPTED = 130
+FACT_NAMES = {"pump": "Pump", "folder": "Recorded so far", "report": "Report"}
 
 
 @click.group(help=f"Driver and test bench for programmable infusion pumps.\n\n{BENCH_ONLY}")
@@ -135,22 +136,27 @@ def main() -> NoReturn:
 @contextmanager
 def _exit_codes(as_json: bool) -> Iterator[None]:
     """Turn what went wrong into one clear message and the exit code that scripts rely on."""
-    from bench.errors import RunAborted, SetupRefused
+    from bench.errors import RecordingFailed, RunAborted, SetupRefused
     from bench.runner import RunFailed
     from bench.toml_file import FileError
     from driver.errors import DriverError
-    from protocol.profile import ProfileError
+    from protocol.errors import ProfileError
 
     try:
         yield
     except RunFailed as failed:
         cause = failed.__cause__
-        facts = {"folder": str(failed.folder), "pump": failed.pump_left}
+        facts = {"pump": failed.pump_left, "folder": str(failed.folder)}
+        # A disk that ended the run refuses its report too.
+        with suppress(OSError, ValueError):
+            from bench.flow_calibration.report import write_report
+
+            facts["report"] = str(write_report(failed.folder))
         if isinstance(cause, KeyboardInterrupt):
             _fail(EXIT_INTERRUPTED, "interrupted", as_json, **facts)
         if isinstance(cause, SetupRefused | FileError | ProfileError):
             _fail(EXIT_USAGE, str(cause), as_json, **facts)
-        if isinstance(cause, DriverError | RunAborted | OSError):
+        if isinstance(cause, DriverError | RunAborted | RecordingFailed | OSError):
             _fail(EXIT_DEVICE, str(cause), as_json, **facts)
         click.echo(f"Pump: {failed.pump_left}\nRecorded so far: {failed.folder}", err=True)
         raise
@@ -168,7 +174,7 @@ def _fail(code: int, message: str, as_json: bool, **facts: str) -> NoReturn:
     else:
         click.echo(f"Error: {message}", err=True)
         for name, value in facts.items():
-            click.echo(f"{name.capitalize()}: {value}", err=True)
+            click.echo(f"{FACT_NAMES[name]}: {value}", err=True)
     sys.exit(code)
 
 

@@ -7,5 +7,9 @@ class SetupRefused(ValueError):
     """The plan, the station or an answer to the checklist does not allow the run; nothing was moved."""
 
 
+class RecordingFailed(RuntimeError):
+    """What was seen could not be written; what reached the disk before is kept."""
+
+
 class RunAborted(RuntimeError):
     """The run ended before its plan was done; what was recorded so far is kept."""

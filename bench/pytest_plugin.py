@@ -36,7 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     on_rig = config.getoption("--rig") is not None
     may_dose = bool(config.getoption("--may-dose"))
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         hardware = item.get_closest_marker("hardware") is not None
         fluid = item.get_closest_marker("moves_fluid") is not None
@@ -60,13 +61,8 @@ def world() -> Iterator[World]:
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The rig of `--rig`, else a simulated one; whatever was started on it is stopped at the end."""
     from bench.rig import open_rig
-    from driver.journal import Journal
 
-    name = request.config.getoption("--rig")
-    journal = None
-    if name is None:
-        journal = Journal.in_directory(request.getfixturevalue("tmp_path"))
-    with open_rig(name if name is not None else SIMULATED_RIG, journal=journal) as opened:
+    with open_rig(request.config.getoption("--rig") or SIMULATED_RIG) as opened:
         yield opened
 
 

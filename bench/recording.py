@@ -6,6 +6,7 @@ A killed process leaves a file without its footer; `read_recording` reads all th
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,8 @@ from mcap.exceptions import EndOfFile, McapError
 from mcap.reader import NonSeekingReader
 from mcap.stream_reader import CRCValidationError
 from mcap.writer import CompressionType, Writer
+
+from bench.errors import RecordingFailed
 
 FILE_NAME = "recording.mcap"
 SYNC_EVERY_S = 1.0
@@ -125,9 +128,7 @@ class Record(Protocol):
 class Recorder:
     """Writes entries as they come and brings them to the disk every second; `close` makes the file complete.
 
-    `freeze` writes an intermediate result beside the recording, once and for all.
-
-    `opener` opens the file for writing; a disk that fills raises OSError from `add`, and what was synced stays.
+    `freeze` writes an intermediate result beside the recording, once and for all. `opener` opens the file for writing.
     """
 
     def __init__(self, folder: Path, *, opener: Callable[[Path], IO[bytes]] | None = None) -> None:
@@ -145,39 +146,53 @@ class Recorder:
         """Append one entry.
 
         Raises:
-            OSError: the disk is full or gone.
+            RecordingFailed: the disk is full or gone.
         """
         time_ns = round(entry.time_s * 1e9)
-        data = _message_class(type(entry))(**asdict(entry)).SerializeToString(deterministic=True)
+        data = _message_classes()[type(entry)](**asdict(entry)).SerializeToString(deterministic=True)
         try:
             self._writer.add_message(
                 self._channels[type(entry)], log_time=time_ns, data=data, publish_time=time_ns, sequence=self._sequence
             )
             self._sequence += 1
             self.sync_if_due()
-        except OSError:
-            self._broken = True
-            raise
+        except OSError as error:
+            raise self._failed(error) from error
 
     def sync_if_due(self) -> None:
         """Flush and fsync when the last time was a second ago; a long wait calls this too."""
-        now = time.monotonic()
-        if now - self._synced_at >= SYNC_EVERY_S:
-            self._writer.flush()
+        if time.monotonic() - self._synced_at >= SYNC_EVERY_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Flush and fsync.
+
+        Raises:
+            RecordingFailed: the disk is full or gone.
+        """
+        self._synced_at = time.monotonic()
+        try:
+            self._writer.flush()  # type: ignore[no-untyped-call]
             os.fsync(self._file.fileno())
-            self._synced_at = now
+        except OSError as error:
+            raise self._failed(error) from error
 
     def freeze(self, name: str, data: bytes) -> None:
         """Write a file that must not exist yet, synced before going on.
 
         Raises:
             FileExistsError: it was frozen before.
-            OSError: the disk is full or gone.
+            RecordingFailed: the disk is full or gone.
         """
-        with (self.folder / name).open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with (self.folder / name).open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
         """Write the footer and close; after a failed write the file is left as it is, readable without one."""
@@ -185,7 +200,7 @@ class Recorder:
             return
         try:
             if not self._broken:
-                self._writer.finish()
+                self._writer.finish()  # type: ignore[no-untyped-call]
                 self._file.flush()
                 os.fsync(self._file.fileno())
         finally:
@@ -194,6 +209,12 @@ class Recorder:
             except OSError:
                 if not self._broken:
                     raise
+
+    def _failed(self, error: OSError) -> RecordingFailed:
+        self._broken = True
+        return RecordingFailed(
+            f"the recording in {self.folder} cannot be written: {error.strerror}; free the disk, then run again"
+        )
 
     def _register(self, kind: type[Entry]) -> int:
         schema_id = self._writer.register_schema(
@@ -228,7 +249,7 @@ def read_recording(path: Path) -> dict[type[Entry], list[Any]]:
             kind = kinds.get(topic)
             if kind is None:
                 raise ValueError(f"{path}: topic {topic!r} is none of this bench's; known: {', '.join(kinds)}")
-            message = _message_class(kind).FromString(data)
+            message = _message_classes()[kind].FromString(data)
             entries[kind].append(kind(*(getattr(message, item.name) for item in fields(kind))))
     return entries
 
@@ -242,8 +263,9 @@ def _messages(path: Path, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     try:
         for _, channel, message in NonSeekingReader(file, validate_crcs=True).iter_messages(log_time_order=False):
             yield channel.topic, message.data
-    except EndOfFile:
-        return
+    except (EndOfFile, struct.error) as error:
+        if file.read(1):
+            raise ValueError(f"{path}: not a sound recording: {error}") from error
     except (McapError, CRCValidationError) as error:
         raise ValueError(f"{path}: not a sound recording: {error}") from error
 
@@ -270,13 +292,10 @@ def _file_descriptor() -> descriptor_pb2.FileDescriptorProto:
 
 
 @cache
-def _message_class(kind: type[Entry]) -> type[Message]:
-    pool = _pool()
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PROTO_PACKAGE}.{kind.__name__}"))
-
-
-@cache
-def _pool() -> descriptor_pool.DescriptorPool:
+def _message_classes() -> dict[type[Entry], type[Message]]:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(_file_descriptor())
-    return pool
+    return {
+        kind: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PROTO_PACKAGE}.{kind.__name__}"))
+        for kind in ENTRY_KINDS
+    }

@@ -14,13 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from bench.rigfile import RigFile, load_rig_file
-from bench.simulation import SimulatedStation
+from bench.simulation import MemoryStorage, SimulatedStation
 from driver import Pump
 from driver.clock import Clock, ScaledClock, SystemClock
 from driver.instruments import Balance, Thermohygrometer, open_balance, open_thermohygrometer
 from driver.instruments.operator import ConsoleOperator, Operator, RemoteOperator
 from driver.journal import Journal
-from driver.transport import Transport, open_transport
+from driver.transport import Transport
 from protocol.profile import ModelProfile, load_model
 
 POLL_S = 0.02
@@ -96,20 +96,17 @@ def open_rig(
     *,
     seed: int | None = None,
     journal: Journal | None = None,
-    change: Callable[[RigFile], RigFile] | None = None,
 ) -> Rig:
     """Open a rig from its file, or from the name of a shipped one.
 
     `seed` fixes what is random; without one, a simulated rig takes its file's, a real one draws it. `journal` is where
-    dosing commands are noted, the user's own by default. `change` alters the validated file, for tests.
+    dosing commands are noted, the user's own by default, for a simulated rig memory.
 
     Raises:
         FileError, ProfileError: the rig file or the pump model is wrong.
         DriverError: a port, an instrument or the pump is not there or is another one.
     """
     file, text = load_rig_file(name_or_path)
-    if change is not None:
-        file = change(file)
     model = load_model(file.pump.model)
     if seed is None:
         seed = file.simulation.seed if file.simulation is not None else secrets.randbits(32)
@@ -118,37 +115,45 @@ def open_rig(
         clock: Clock
         io_clock: Clock
         if file.simulation is not None:
-            simulated = SimulatedStation(text, file.simulation.scenario, seed)
+            journal = journal if journal is not None else Journal.in_directory(Path(), storage=MemoryStorage())
+            simulated = SimulatedStation(text, _beside(name_or_path, file.simulation.scenario), seed)
             stack.callback(simulated.close)
             clock = io_clock = simulated.clock
         else:
             io_clock = SystemClock()
             clock = ScaledClock(file.served.speed) if file.served is not None else io_clock
 
-        def transport(port: str) -> Transport:
-            opened = simulated.transport(port) if simulated is not None else open_transport(port)
-            stack.callback(opened.close)
-            return opened
+        def port(name: str) -> str | Transport:
+            return simulated.transport(name) if simulated is not None else name
 
-        balance = open_balance(transport(file.balance.port), file.balance.dialect, clock=clock, io_clock=io_clock)
+        balance = open_balance(port(file.balance.port), file.balance.dialect, clock=clock, io_clock=io_clock)
+        stack.callback(balance.close)
         environment = open_thermohygrometer(
-            transport(file.environment.port), file.environment.dialect, clock=clock, io_clock=io_clock
+            port(file.environment.port), file.environment.dialect, clock=clock, io_clock=io_clock
         )
+        stack.callback(environment.close)
         operator: Operator
         if file.operator.port is not None:
-            operator = RemoteOperator(transport(file.operator.port), clock=clock)
+            operator = RemoteOperator(port(file.operator.port), clock=clock)
+            stack.callback(operator.close)
         else:
             operator = ConsoleOperator(file.operator.name, input=sys.stdin, output=sys.stderr)
         pump = stack.enter_context(
             Pump.open(
-                transport(file.pump.port),
+                port(file.pump.port),
                 clock=clock,
                 io_clock=io_clock,
                 journal=journal,
                 expect_serial=file.pump.serial_number,
+                host_nonce=random.Random(f"{seed}/host nonce").getrandbits(64) if simulated is not None else None,
             )
         )
         return Rig(
             file, text, model, seed, clock, io_clock, pump, balance, environment, operator, simulated,
             _closing=stack.pop_all(),
         )  # fmt: skip
+
+
+def _beside(rig: str | Path, scenario: str) -> str:
+    """A scenario named by a relative path lies beside the rig file."""
+    return str(Path(rig).parent / scenario) if scenario.endswith(".toml") else scenario

@@ -109,6 +109,13 @@ class Outlet(Table):
     needle_diameter_mm: float = Field(gt=0)
     needle_standard_uncertainty_mm: float = Field(gt=0)
     meniscus_jump_mg: float = Field(ge=0)
+    drop_volume_ul: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _a_drop_has_a_volume(self) -> Outlet:
+        if (self.kind == "drop") != (self.drop_volume_ul is not None):
+            raise ValueError('kind = "drop" needs drop_volume_ul, the other kinds must not have it')
+        return self
 
 
 class OperatorFacts(Table):

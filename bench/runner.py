@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from bench.errors import RecordingFailed
 from bench.flow_calibration.plan import load_plan
 from bench.flow_calibration.procedure import PROCEDURE, run_flow_calibration
 from bench.flow_calibration.result import FlowCalibrationResult
 from bench.gates import stop_pump
+from bench.recording import Note
 from bench.rig import open_rig
 from bench.rigfile import load_rig_file
 from bench.run_folder import RunFolder
@@ -63,9 +65,10 @@ def flow_calibration(
         with _sigterm_as_interrupt(), open_rig(rig_name, seed=seed, journal=journal) as rig:
             try:
                 result = run_flow_calibration(rig, plan, folder.record, progress)
-            except BaseException:
+            except BaseException as error:
                 with _interrupts_held():
                     pump_left = stop_pump(rig)
+                    _note_end(folder, rig.clock.monotonic(), error)
                 raise
             pump_left = result.pump_left
         folder.write_result(result)
@@ -77,12 +80,19 @@ def flow_calibration(
     return Finished(folder.path, result)
 
 
+def _note_end(folder: RunFolder, time_s: float, error: BaseException) -> None:
+    with suppress(RecordingFailed):
+        folder.record.add(Note(time_s, "ended early", _reason(error)))
+
+
+def _reason(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+
+
 def _finish_early(folder: RunFolder, error: BaseException, pump_left: str) -> None:
-    try:
-        folder.finish("ended early", reason=f"{type(error).__name__}: {error}", pump_left=pump_left)
-    except OSError:
-        # The disk that ended the run may refuse this too; what was synced before stays.
-        return
+    # The disk that ended the run may refuse this too; what was synced before stays.
+    with suppress(OSError, RecordingFailed):
+        folder.finish("ended early", reason=_reason(error), pump_left=pump_left)
 
 
 @contextmanager

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.toml_file import FileError
 from firmware_mock import Scenario, World
 from firmware_mock.ledger import Truth
-from firmware_mock.station import Station
+from firmware_mock.physics.certificates import RigFactMissing
+from firmware_mock.scenario import ScenarioError
+from firmware_mock.station import Station, StationError
 
 if TYPE_CHECKING:
     from driver.clock import Clock
@@ -16,17 +20,40 @@ if TYPE_CHECKING:
 SIM_PREFIX = "sim:"
 
 
+class MemoryStorage:
+    """A disk for the journal of a pump that lives as long as this process."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, bytes] = {}
+
+    def exists(self, path: Path) -> bool:
+        return path in self._files
+
+    def read(self, path: Path) -> bytes:
+        return self._files[path]
+
+    def append_and_sync(self, path: Path, data: bytes) -> None:
+        self._files[path] = self._files.get(path, b"") + data
+
+
 def new_world(seed: int) -> World:
     """A world with nothing in it."""
     return World(seed=seed)
 
 
 class SimulatedStation:
-    """A world with the station that a rig file describes, reached through its ports alone."""
+    """A world with the station that a rig file describes, reached through its ports alone.
+
+    Raises:
+        FileError: the scenario is missing or wrong, or the rig file lacks what the simulation needs.
+    """
 
     def __init__(self, rig_text: str, scenario: str, seed: int) -> None:
-        self._world = World(seed=seed, scenario=Scenario.load(scenario))
-        self._station = Station.from_rig_file(tomllib.loads(rig_text), self._world)
+        try:
+            self._world = World(seed=seed, scenario=Scenario.load(scenario))
+            self._station = Station.from_rig_file(tomllib.loads(rig_text), self._world)
+        except (ScenarioError, StationError, RigFactMissing) as error:
+            raise FileError(str(error)) from error
         self._arrived = False
         for port in self._station.ports.values():
             port.on_arrival = self._note_arrival

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from bench.flow_calibration.acquisition import Data
 from bench.flow_calibration.analysis import fit_factor, rate_results
@@ -23,7 +22,6 @@ from bench.flow_calibration.result import AS_FOUND, AS_LEFT, Fit, FlowCalibratio
 from bench.recording import Entry
 from bench.rig import open_rig
 from bench.simulation import SimulatedStation
-from driver.journal import Journal
 
 COVERAGE = 0.95
 BAND_TAIL = 5e-4
@@ -94,22 +92,6 @@ class Collected:
         """Nothing to freeze."""
 
 
-class _MemoryStorage:
-    """A disk for the journal of a pump that lives as long as this process."""
-
-    def __init__(self) -> None:
-        self._files: dict[Path, bytes] = {}
-
-    def exists(self, path: Path) -> bool:
-        return path in self._files
-
-    def read(self, path: Path) -> bytes:
-        return self._files[path]
-
-    def append_and_sync(self, path: Path, data: bytes) -> None:
-        self._files[path] = self._files.get(path, b"") + data
-
-
 def band(n: int) -> tuple[int, int]:
     """Lowest and highest count of n honest 95 % intervals that hold the truth: 926 to 971 of 1,000.
 
@@ -124,14 +106,14 @@ def score_seed(seed: int, rig: str, plan_name: str, without: Sequence[Correction
     """Run one calibration and score it; then score the analyses of the same data without some corrections."""
     plan = load_plan(plan_name)[0]
     record = Collected()
-    with open_rig(rig, seed=seed, journal=Journal.in_directory(Path(), storage=_MemoryStorage())) as opened:
+    with open_rig(rig, seed=seed) as opened:
         result = run_flow_calibration(opened, plan, record)
         station, file, model = opened.simulated, opened.file, opened.model
     if station is None:
         raise ValueError(f"rig {rig} is not simulated in process; there is no truth to score against")
     scores = [score_result(result, station)]
     data = Data.from_recording(record.entries)
-    found = replace(data, segments=[segment for segment in data.segments if segment.stage == AS_FOUND])
+    found = data.up_to(AS_FOUND)
     for corrections in without:
         as_found = rate_results(reduce_session(found, file, corrections), AS_FOUND, file, model)
         fit = fit_factor(as_found, file, plan, corrections=corrections)[0]

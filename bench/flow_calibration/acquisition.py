@@ -49,6 +49,23 @@ class Data:
             entries_of(entries, Segment),
         )
 
+    def up_to(self, stage: str) -> Data:
+        """What was seen up to the end of a stage: it stays the same however the session went on.
+
+        Raises:
+            ValueError: the stage was not measured.
+        """
+        ends_s = [segment.end_s for segment in self.segments if segment.stage == stage]
+        if not ends_s:
+            raise ValueError(f"nothing was measured {stage}")
+        end_s = max(ends_s)
+        return Data(
+            [reading for reading in self.readings if reading.time_s < end_s],
+            [air for air in self.air if air.time_s < end_s],
+            [sample for sample in self.pump if sample.time_s < end_s],
+            [segment for segment in self.segments if segment.end_s <= end_s],
+        )
+
 
 class Acquisition:
     """One session on a rig. `progress` is told what goes on and how many process seconds have been worked off."""

@@ -9,13 +9,20 @@ import numpy as np
 
 from bench.flow_calibration.common_inputs import CommonInput, common_inputs
 from bench.flow_calibration.plan import FlowCalibrationPlan
-from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, FloatArray, Reduced
+from bench.flow_calibration.reduction import (
+    ALL_CORRECTIONS,
+    Corrections,
+    FloatArray,
+    Reduced,
+    liquid_density_kg_per_m3,
+)
 from bench.flow_calibration.result import AsLeftCheck, BudgetRow, Fit, RateResult, RunResult
 from bench.metrology import (
     CalibrationFit,
     Combined,
     Input,
     combine,
+    drop_standard_uncertainty_ul,
     fit_calibration,
     guard_band,
     judge,
@@ -171,15 +178,26 @@ def _contained(runs: tuple[RunResult, ...], reduced: Reduced, file: RigFile) -> 
     listed = [
         ("zero slope", zero_mg),
         ("balance drift in the run", reduced.noise.walk_mg_per_sqrt_s * math.sqrt(3600.0 * hours)),
+        ("time stamps", _time_stamps_mg(runs)),
         ("readability", file.balance.readability_mg / math.sqrt(6.0)),
     ]
     if file.outlet.kind == "immersed":
         jump_mg = min(file.outlet.meniscus_jump_mg, meniscus_mg(file.outlet.needle_diameter_mm))
         listed.append(("meniscus on the needle", jump_mg / math.sqrt(6.0)))
+    if file.outlet.drop_volume_ul is not None:
+        drop_ul = drop_standard_uncertainty_ul(file.outlet.drop_volume_ul)
+        listed.append(("hanging drop", drop_ul * liquid_density_kg_per_m3(file, runs[0].air_temperature_c) / 1000.0))
     return [
         Input(name, 100.0 * uncertainty_mg / mass_mg / root, contained_in=REPEATABILITY)
         for name, uncertainty_mg in listed
     ]
+
+
+def _time_stamps_mg(runs: tuple[RunResult, ...]) -> float:
+    """Mass that flows in the standard uncertainty of both ends' time stamps, rectangular in the round trip."""
+    flow_mg_per_s = math.fsum(run.mass_change_mg / (run.end_s - run.start_s) for run in runs) / len(runs)
+    half_width_s = math.fsum(run.time_half_width_s for run in runs) / len(runs)
+    return flow_mg_per_s * half_width_s * math.sqrt(2.0 / 3.0)
 
 
 def _rows(combined: Combined) -> tuple[BudgetRow, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from bench.errors import SetupRefused
-from bench.metrology import evaporation_open_mg_per_h_per_cm2
+from bench.metrology import drop_standard_uncertainty_ul, evaporation_open_mg_per_h_per_cm2
 from bench.rigfile import RigFile
 from bench.toml_file import Table, find, parse
 from protocol.profile import ModelProfile
@@ -19,6 +19,7 @@ HOURS_PER_DAY = 24.0
 NOMINAL_DENSITY_MG_PER_UL = 1.0
 LEAST_END_S = 60.0
 LEAST_PRELOAD_DIVISIONS = 100
+DROP_SHARE_OF_LIMIT = 0.25
 
 
 class Window(Table):
@@ -166,7 +167,8 @@ def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile)
 
     Raises:
         SetupRefused: a rate outside the model's range; more than reservoir, vessel or balance hold; a vessel that
-            loses too much for the lowest rate; a pan loaded too little for automatic zeroing to stay away.
+            loses too much for the lowest rate; a pan loaded too little for automatic zeroing to stay away; drops
+            too large for a window.
     """
     reasons = [
         f"rate {_ml_per_day(rate)} mL/day is outside the range of {model.name}, "
@@ -206,8 +208,22 @@ def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile)
             f"{_ml_per_day(lowest)} mL/day the pump gives {flow_mg_per_h:.1f} mg/h; "
             "cover the liquid with an oil film or an evaporation trap"
         )
+    if rig.outlet.drop_volume_ul is not None:
+        drop_ul = drop_standard_uncertainty_ul(rig.outlet.drop_volume_ul)
+        reasons += [
+            f"at {_ml_per_day(rate)} mL/day a window of {window_ul:.1f} µL is too short for drops of "
+            f"{rig.outlet.drop_volume_ul:g} µL: they alone are uncertain by {100.0 * drop_ul / window_ul:.1f} % of it; "
+            "immerse the outlet, or plan more mass a window"
+            for rate in plan.rates_ul_per_h
+            if drop_ul
+            > DROP_SHARE_OF_LIMIT * model.accuracy_limit_pct / 100.0 * (window_ul := _window_ul(plan, model, rate))
+        ]
     if reasons:
         raise SetupRefused("\n".join(reasons))
+
+
+def _window_ul(plan: FlowCalibrationPlan, model: ModelProfile, rate_ul_per_h: float) -> float:
+    return rate_ul_per_h * run_plan(plan, model, rate_ul_per_h).window_s / 3600.0
 
 
 def needed_volume_ul(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile) -> float:

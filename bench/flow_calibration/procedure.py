@@ -57,7 +57,7 @@ def run_flow_calibration(
         SetupRefused: identity, settings, plan or an answer to the checklist do not allow the run.
         RunAborted: the run could not be finished; nothing was written to the pump that was not approved.
         DriverError: a device failed.
-        OSError: the record could not be written.
+        RecordingFailed: the record could not be written.
     """
     check_feasible(plan, rig.file, rig.model)
     runs = [run_plan(plan, rig.model, rate) for rate in plan.rates_ul_per_h]
@@ -84,7 +84,7 @@ def run_flow_calibration(
     weighings = [weigh_check_weight(rig, "before", session.weigh)]
 
     measure(session, runs, plan.repeats, AS_FOUND, rng)
-    reduced = reduce_session(session.data, rig.file, corrections)
+    reduced = reduce_session(session.data.up_to(AS_FOUND), rig.file, corrections)
     as_found = rate_results(reduced, AS_FOUND, rig.file, rig.model)
     frozen = msgspec.json.encode(as_found)
     record.freeze("as_found.json", msgspec.json.format(frozen, indent=1))
@@ -96,7 +96,7 @@ def run_flow_calibration(
     checks: tuple[AsLeftCheck, ...] = ()
     if adjustment.written_step_volume_nl is not None:
         measure(session, runs, plan.as_left_repeats, AS_LEFT, rng)
-        reduced = reduce_session(session.data, rig.file, corrections)
+        reduced = reduce_session(session.data.up_to(AS_LEFT), rig.file, corrections)
         as_left = rate_results(reduced, AS_LEFT, rig.file, rig.model, pooled_with=as_found)
         checks = check_as_left(as_left, as_found, whole_fit, rig.file)
     weighings.append(weigh_check_weight(rig, "after", session.weigh))

@@ -99,7 +99,8 @@ def reduce_session(data: Data, file: RigFile, corrections: Corrections = ALL_COR
         if last is not None:
             ends_s = (float(time_s[cut[first]].mean()), float(time_s[cut[last]].mean()))
             ends_mg = (float(mass_mg[cut[first]].mean()), float(mass_mg[cut[last]].mean()))
-            runs.append(_run(first, ends_s, ends_mg, slopes, air, data, file, corrections))
+            half_width_s = float(np.mean([reading.half_width_s for reading in data.readings[cut[first]]]))
+            runs.append(_run(first, ends_s, half_width_s, ends_mg, slopes, air, data, file, corrections))
     return Reduced(tuple(runs), noise)
 
 
@@ -132,6 +133,7 @@ def _corrected_readings(
 def _run(
     first: Segment,
     ends_s: tuple[float, float],
+    half_width_s: float,
     ends_mg: tuple[float, float],
     slopes: Sequence[ZeroSlope],
     air: AirSeries,
@@ -176,6 +178,7 @@ def _run(
         repeat=first.repeat,
         start_s=ends_s[0],
         end_s=ends_s[1],
+        time_half_width_s=half_width_s,
         mass_change_mg=ends_mg[1] - ends_mg[0],
         zero_slope_mg_per_h=zero.slope_mg_per_s * 3600.0,
         zero_slope_standard_uncertainty_mg_per_h=zero.standard_uncertainty_mg_per_s * 3600.0,

@@ -20,6 +20,7 @@ class RunResult:
     repeat: int
     start_s: float
     end_s: float
+    time_half_width_s: float
     mass_change_mg: float
     zero_slope_mg_per_h: float
     zero_slope_standard_uncertainty_mg_per_h: float

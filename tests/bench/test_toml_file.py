@@ -30,7 +30,7 @@ def test_a_misspelt_key_and_a_wrong_type_are_both_named_with_table_and_cure() ->
 
 
 def test_a_missing_file_lists_what_is_shipped() -> None:
-    with pytest.raises(FileError, match="nowhere.toml: there is no such file; shipped ones go by name: .*sim"):
+    with pytest.raises(FileError, match=r"nowhere\.toml: there is no such file; shipped ones go by name: .*sim"):
         find("nowhere.toml", shipped_in="rigs")
 
 

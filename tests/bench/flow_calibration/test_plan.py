@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -69,7 +70,7 @@ def test_a_balanced_order_holds_each_rate_once_a_block_and_never_twice_in_a_row(
     order = balanced_order(n, repeats, random.Random(seed))
     assert Counter(order) == Counter((rate, repeat) for rate in range(n) for repeat in range(repeats))
     if n > 1:
-        assert all(one[0] != other[0] for one, other in zip(order, order[1:], strict=False))
+        assert all(one[0] != other[0] for one, other in pairwise(order))
 
 
 def test_the_shipped_plan_fits_the_shipped_rig() -> None:
@@ -103,6 +104,15 @@ def test_a_plan_larger_than_the_vessel_is_refused() -> None:
 def test_a_plan_larger_than_the_balance_is_refused() -> None:
     with pytest.raises(SetupRefused, match=r"the balance weighs 50\.0 g"):
         check_feasible(PLAN, rig_with("capacity_g = 120.0", "capacity_g = 50.0"), MODEL)
+
+
+def test_drops_too_large_for_a_window_are_refused_with_their_share() -> None:
+    drops = rig_with('kind = "immersed"', 'kind = "drop"\ndrop_volume_ul = 10.0')
+    with pytest.raises(
+        SetupRefused, match=r"at 0\.048 mL/day a window of 12\.0 µL is too short for drops of 10 µL.*34\.0 %"
+    ):
+        check_feasible(PLAN, drops, MODEL)
+    check_feasible(PLAN, rig_with('kind = "immersed"', 'kind = "drop"\ndrop_volume_ul = 0.5'), MODEL)
 
 
 def test_the_volume_needed_counts_every_run() -> None:
