@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -238,13 +237,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words: dict[str, Callable[..., Any]] = {
-        word.__name__: word
-        for word in (
-            wording.prose, wording.with_uncertainty, wording.to_uncertainty, wording.uncertainty, wording.decimals,
-            wording.exact, wording.dof, wording.share, wording.probability, wording.ml_per_day, wording.ul_per_h,
-            wording.duration, wording.clock, wording.single_run_uncertainty_pct,
-        )
-    }  # fmt: skip
-    environment.filters.update(words)
+    words: tuple[Callable[..., str | float], ...] = (
+        wording.prose, wording.identifier, wording.with_uncertainty, wording.to_uncertainty, wording.uncertainty,
+        wording.decimals, wording.exact, wording.dof, wording.share, wording.probability, wording.ml_per_day,
+        wording.ul_per_h, wording.duration, wording.clock, wording.single_run_uncertainty_pct,
+    )  # fmt: skip
+    environment.filters.update({word.__name__: word for word in words})
     return environment

@@ -20,9 +20,14 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def prose(text: str) -> str:
     """Free text with true minus signs before numbers and powers of ten written out; blank text as a dash."""
-    text = re.sub(r"(?<=\d)e([+-]?)0*(\d+)\b", lambda found: f" × 10{_superscript(found[1], found[2])}", text)
+    text = re.sub(r"(?<=\d)e([+-])0*(\d+)\b", lambda found: f" × 10{_superscript(found[1], found[2])}", text)
     text = re.sub(r"(?<![\w-])-(?=[\d.])", MINUS, text)
     return text.strip() or NOT_STATED
+
+
+def identifier(text: str) -> str:
+    """A serial number or the like, verbatim; blank as a dash."""
+    return text if text.strip() else NOT_STATED
 
 
 def with_uncertainty(value: float, expanded_uncertainty: float, unit: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -11,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,49 +21,14 @@ from bench.flow_calibration.result import FlowCalibrationResult, RateResult
 from bench.gates import Answer
 from bench.metrology import Verdict
 from bench.recording import FILE_NAME
-from bench.run_folder import RESULT, RUN
-from bench.runner import Finished, RunFailed, flow_calibration
-from bench.toml_file import FileError
+from bench.run_folder import RESULT
+from bench.runner import Finished, flow_calibration
 
 HOSTILE = "<script>alert('&')</script></style>\"$\\x_{1}"
 ONE_MEGABYTE = 1_000_000
 
-Keep = Callable[[Finished], Path]
-
-
-class VisibleText(HTMLParser):
-    """The text that a reader sees, and the cells of every table row."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self._hidden = 0
-        self._in_cell = False
-        self._parts: list[str] = []
-        self.rows: list[tuple[str, list[str]]] = []
-        self.feed(html)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self._parts))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in ("style", "title")
-        if tag == "tr":
-            self.rows.append((dict(attrs).get("class") or "", []))
-        if tag in ("td", "th"):
-            self._in_cell = True
-            self.rows[-1][1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag in ("style", "title")
-        self._in_cell &= tag not in ("td", "th")
-        self._parts.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self._parts.append(data)
-            if self._in_cell:
-                self.rows[-1][1][-1] += data
+See = Callable[[str], Any]
+WithResult = Callable[[FlowCalibrationResult], str]
 
 
 def number(text: str) -> float:
@@ -93,7 +57,7 @@ def html(finished: Finished) -> str:
 
 
 @pytest.fixture
-def with_result(finished: Finished, tmp_path: Path) -> Callable[[FlowCalibrationResult], str]:
+def with_result(finished: Finished, tmp_path: Path) -> WithResult:
     """The report of the same run, had it stated another result; without the recording, whose figures take time."""
 
     def write(result: FlowCalibrationResult) -> str:
@@ -104,19 +68,6 @@ def with_result(finished: Finished, tmp_path: Path) -> Callable[[FlowCalibration
         return write_report(folder).read_text(encoding="utf-8")
 
     return write
-
-
-@pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was interrupted while the pump's as-left state was measured."""
-
-    def interrupt(text: str, done_s: float, total_s: float) -> None:
-        if text.startswith("as left") and "repeat 2" in text:
-            raise KeyboardInterrupt
-
-    with pytest.raises(RunFailed) as failed:
-        flow_calibration("sim", "quick", tmp_path_factory.mktemp("runs"), seed=7, progress=interrupt)
-    return failed.value.folder
 
 
 def test_the_report_needs_nothing_but_the_folder_and_is_the_same_to_the_byte(
@@ -139,8 +90,8 @@ def test_the_report_is_one_file_without_scripts_or_anything_from_elsewhere(html:
     assert len(html.encode()) < ONE_MEGABYTE
 
 
-def test_every_run_stands_in_the_report_with_its_figures(finished: Finished, html: str) -> None:
-    rows = [cells for kind, cells in VisibleText(html).rows if kind == "run"]
+def test_every_run_stands_in_the_report_with_its_figures(see: See, finished: Finished, html: str) -> None:
+    rows = [cells for kind, cells in see(html).rows if kind == "run"]
     runs = [run for rate in all_rates(finished.result) for run in rate.runs]
     assert len(rows) == len(runs) == 18
     for cells, run in zip(rows, runs, strict=True):
@@ -151,8 +102,10 @@ def test_every_run_stands_in_the_report_with_its_figures(finished: Finished, htm
         assert_rounded(cells[10], run.error_pct)
 
 
-def test_every_rate_stands_in_the_report_with_two_digits_of_its_uncertainty(finished: Finished, html: str) -> None:
-    rows = [cells for _, cells in VisibleText(html).rows if len(cells) == 11 and cells[2] in ("as found", "as left")]
+def test_every_rate_stands_in_the_report_with_two_digits_of_uncertainty(
+    see: See, finished: Finished, html: str
+) -> None:
+    rows = [cells for _, cells in see(html).rows if len(cells) == 11 and cells[2] in ("as found", "as left")]
     rates = all_rates(finished.result)
     assert len(rows) == len(rates) == 6
     for cells, rate in zip(rows, rates, strict=True):
@@ -164,8 +117,8 @@ def test_every_rate_stands_in_the_report_with_two_digits_of_its_uncertainty(fini
         assert cells[10] == rate.verdict.value
 
 
-def test_budget_lines_that_another_line_contains_are_shown_as_such(finished: Finished, html: str) -> None:
-    rows = VisibleText(html).rows
+def test_budget_lines_that_another_line_contains_are_shown_as_such(see: See, finished: Finished, html: str) -> None:
+    rows = see(html).rows
     contained = [cells for kind, cells in rows if kind == "within"]
     expected = [row for rate in finished.result.as_found for row in rate.budget if row.contained_in]
     assert [cells[0] for cells in contained] == [row.name for row in expected]
@@ -185,8 +138,8 @@ def test_every_figure_is_drawn_and_no_id_is_given_twice(html: str) -> None:
     assert set(re.findall(r'(?:href="|url\()#([^")]+)', html)) <= set(ids)
 
 
-def test_who_and_what_stands_behind_the_result_is_named(finished: Finished, html: str) -> None:
-    text = VisibleText(html).text
+def test_who_and_what_stands_behind_the_result_is_named(see: See, finished: Finished, html: str) -> None:
+    text = see(html).text
     result = finished.result
     for expected in (
         result.measurand,
@@ -225,18 +178,14 @@ def test_a_simulated_run_says_so_on_screen_and_on_every_printed_page(html: str) 
     assert f'@page {{ @top-center {{ content: "{banner}"' in html
 
 
-def test_a_real_run_does_not_say_simulated(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
-) -> None:
+def test_a_real_run_does_not_say_simulated(finished: Finished, with_result: WithResult) -> None:
     html = with_result(replace(finished.result, simulated=False, trace_hash=None))
     assert "SIMULATED" not in html
     assert "@top-center" not in html
     assert "trace of the simulation" not in html
 
 
-def test_hostile_text_in_names_and_remarks_stays_text(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
-) -> None:
+def test_hostile_text_in_names_and_remarks_stays_text(see: See, finished: Finished, with_result: WithResult) -> None:
     result = finished.result
     html = with_result(
         replace(
@@ -255,130 +204,59 @@ def test_hostile_text_in_names_and_remarks_stays_text(
     )
     assert "<script" not in html
     assert html.count("</style>") == 1 + html.count("<svg ")
-    assert VisibleText(html).text.count(HOSTILE) >= 15
+    assert see(html).text.count(HOSTILE) >= 15
 
 
 def test_numbers_carry_true_minus_signs_wherever_they_come_from(
-    finished: Finished, html: str, with_result: Callable[[FlowCalibrationResult], str]
+    see: See, finished: Finished, html: str, with_result: WithResult
 ) -> None:
     remark = "check weight before the run is -2.50 mg off (p = 3e-05)"
-    remarked = VisibleText(with_result(replace(finished.result, remarks=(remark,)))).text
+    remarked = see(with_result(replace(finished.result, remarks=(remark,)))).text
     assert "is −2.50 mg off (p = 3 × 10⁻⁵)" in remarked
-    for text in (remarked, VisibleText(html).text):
+    for text in (remarked, see(html).text):
         assert not re.findall(r"(?<![\w-])-[\d.]", text)
         assert not re.findall(r"\d[eE][-+]\d", text)
 
 
-def test_a_verdict_that_is_no_pass_is_set_apart(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
-) -> None:
+def test_a_verdict_that_is_no_pass_is_set_apart(see: See, finished: Finished, with_result: WithResult) -> None:
     remarks = ("certificate expired: balance",)
     html = with_result(replace(finished.result, verdict=Verdict.INCONCLUSIVE, remarks=remarks))
     assert re.search(r'class="verdict not-passed">\s*<b>INCONCLUSIVE</b>', html)
-    assert "certificate expired: balance." in VisibleText(html).text
+    assert "certificate expired: balance." in see(html).text
 
 
 def test_a_declined_factor_shows_that_nothing_was_written(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
+    see: See, finished: Finished, with_result: WithResult
 ) -> None:
     adjustment = replace(
         finished.result.adjustment, approved_by=None, written_step_volume_nl=None, reason="declined by A. Person"
     )
     result = replace(finished.result, adjustment=adjustment, as_left=(), as_left_checks=(), as_left_verdict=None)
-    text = VisibleText(with_result(result)).text
+    text = see(with_result(result)).text
     assert "Approved by nobody" in text
     assert "the pump holds the step volume found" in text
     assert "declined by A. Person" in text
     assert "Check of what is left" not in text
 
 
-def test_a_single_rate_has_no_offset_to_show(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
-) -> None:
+def test_a_single_rate_has_no_offset_to_show(see: See, finished: Finished, with_result: WithResult) -> None:
     fit = replace(
         finished.result.fit, offset_ul_per_h=0.0, offset_standard_uncertainty_ul_per_h=0.0,
         offset_p_value=None, lack_of_fit_p_value=None,
     )  # fmt: skip
     result = replace(finished.result, fit=fit, as_found=finished.result.as_found[:1], as_left=(), as_left_checks=())
-    assert "not fitted, one rate alone" in VisibleText(with_result(result)).text
+    assert "not fitted, one rate alone" in see(with_result(result)).text
 
 
-def test_a_missing_recording_is_remarked(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
-) -> None:
+def test_a_missing_recording_is_remarked(see: See, finished: Finished, with_result: WithResult) -> None:
     html = with_result(finished.result)
-    assert "recording.mcap is missing or empty" in VisibleText(html).text
+    assert "recording.mcap is missing or empty" in see(html).text
     assert html.count("<svg ") == 1
 
 
 def test_an_as_found_part_that_is_not_the_frozen_one_is_remarked(
-    finished: Finished, with_result: Callable[[FlowCalibrationResult], str]
+    see: See, finished: Finished, with_result: WithResult
 ) -> None:
     better = replace(finished.result.as_found[0], error_pct=0.0)
-    text = VisibleText(with_result(replace(finished.result, as_found=(better, *finished.result.as_found[1:])))).text
+    text = see(with_result(replace(finished.result, as_found=(better, *finished.result.as_found[1:])))).text
     assert "as_found.json, frozen before the adjustment, is not the as-found part of result.json" in text
-
-
-def test_a_run_that_ended_early_says_why_how_the_pump_was_left_and_what_there_is(interrupted: Path) -> None:
-    html = write_report(interrupted).read_text(encoding="utf-8")
-    text = VisibleText(html).text
-    run = json.loads((interrupted / RUN).read_text())
-    assert "SIMULATED AND ENDED EARLY, NOT A CALIBRATION" in text
-    assert "no verdict" in text
-    assert f"Reason {run['reason'].rstrip(': ')}" in text
-    assert f"Pump left {run['pump_left']}" in text
-    assert "written and read back" in text
-    assert "As-found results, frozen before the run ended" in text
-    assert len([kind for kind, _ in VisibleText(html).rows if kind == "run"]) == 9
-    assert html.count("<svg ") == 5
-    assert write_report(interrupted).read_text(encoding="utf-8") == html
-
-
-def test_a_killed_run_is_told_from_one_that_was_stopped(interrupted: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
-    shutil.copytree(interrupted, folder)
-    run = json.loads((folder / RUN).read_text())
-    for key in ("ended", "wall_s", "reason", "pump_left"):
-        del run[key]
-    (folder / RUN).write_text(json.dumps(run | {"status": "running"}))
-    (folder / "as_found.json").unlink()
-    recording = (folder / FILE_NAME).read_bytes()
-    (folder / FILE_NAME).write_bytes(recording[:-20])
-    text = VisibleText(write_report(folder).read_text(encoding="utf-8")).text
-    assert "the run was killed, or is still under way" in text
-    assert "go and look, the pump may be running" in text
-    assert "Mass on the pan over the session" in text
-
-
-def test_a_run_that_recorded_next_to_nothing_still_gets_its_report(interrupted: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "short"
-    shutil.copytree(interrupted, folder)
-    for name in ("as_found.json", "rig.toml", "plan.toml", FILE_NAME):
-        (folder / name).unlink()
-    text = VisibleText(write_report(folder).read_text(encoding="utf-8")).text
-    assert "0 balance readings" in text
-    assert "ENDED EARLY" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "said"),
-    [
-        (RUN, None, "there is no run.json in it; give the folder of one run"),
-        (RESULT, b'{"procedure": 1}', "result.json: not as this bench writes it"),
-        (RUN, b"{", "run.json: not as this bench writes it"),
-        (FILE_NAME, b"no recording", "not a sound recording"),
-    ],
-)
-def test_a_damaged_folder_is_refused_with_the_file_named(
-    finished: Finished, tmp_path: Path, name: str, damage: bytes | None, said: str
-) -> None:
-    folder = tmp_path / "damaged"
-    shutil.copytree(finished.folder, folder)
-    (folder / "report.html").unlink(missing_ok=True)
-    if damage is None:
-        (folder / name).unlink()
-    else:
-        (folder / name).write_bytes(damage)
-    with pytest.raises(FileError, match=re.escape(said)):
-        write_report(folder)
-    assert not (folder / "report.html").exists()

@@ -1,4 +1,4 @@
-"""What the figures show is what was recorded: nothing of the check weight, no peak lost, corrections with their sign."""
+"""What the figures show is what was recorded: no check weight, no peak lost, corrections with their sign."""
 
 from __future__ import annotations
 
