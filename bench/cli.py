@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -20,7 +21,7 @@ EXIT_NOT_PASSED = 1
 EXIT_USAGE = 2
 EXIT_DEVICE = 3
 EXIT_INTERRUPTED = 130
-FACT_NAMES = {"pump": "Pump", "folder": "Recorded so far", "report": "Report"}
+FACT_NAMES = {"pump": "Pump", "folder": "Recorded so far"}
 
 
 @click.group(help=f"Driver and test bench for programmable infusion pumps.\n\n{BENCH_ONLY}")
@@ -45,11 +46,14 @@ def run() -> None:
 def flow_calibration(rig: str, plan: str | None, seed: int | None, runs: Path, as_json: bool) -> None:
     from bench.flow_calibration.report import write_report
     from bench.metrology import Verdict
+    from bench.rigfile import load_rig_file
     from bench.runner import flow_calibration as run_it
 
-    with _exit_codes(as_json), _progress_bar(enabled=not as_json) as progress:
-        finished = run_it(rig, plan, runs, seed=seed, progress=progress)
-    report = write_report(finished.folder)
+    with _exit_codes(as_json):
+        asks = load_rig_file(rig)[0].operator.kind == "console"
+        with _progress(None if as_json else "lines" if asks else "bar") as progress:
+            finished = run_it(rig, plan, runs, seed=seed, progress=progress)
+        report = write_report(finished.folder)
     result = finished.result
     if as_json:
         _print_json(
@@ -137,7 +141,7 @@ def main() -> NoReturn:
 def _exit_codes(as_json: bool) -> Iterator[None]:
     """Turn what went wrong into one clear message and the exit code that scripts rely on."""
     from bench.errors import RecordingFailed, RunAborted, SetupRefused
-    from bench.runner import RunFailed
+    from bench.runner import RunFailed, interrupts_held
     from bench.toml_file import FileError
     from driver.errors import DriverError
     from protocol.errors import ProfileError
@@ -147,35 +151,45 @@ def _exit_codes(as_json: bool) -> Iterator[None]:
     except RunFailed as failed:
         cause = failed.__cause__
         facts = {"pump": failed.pump_left, "folder": str(failed.folder)}
-        # A disk that ended the run refuses its report too.
-        with suppress(OSError, ValueError):
-            from bench.flow_calibration.report import write_report
-
-            facts["report"] = str(write_report(failed.folder))
         if isinstance(cause, KeyboardInterrupt):
-            _fail(EXIT_INTERRUPTED, "interrupted", as_json, **facts)
-        if isinstance(cause, SetupRefused | FileError | ProfileError):
-            _fail(EXIT_USAGE, str(cause), as_json, **facts)
-        if isinstance(cause, DriverError | RunAborted | RecordingFailed | OSError):
-            _fail(EXIT_DEVICE, str(cause), as_json, **facts)
-        click.echo(f"Pump: {failed.pump_left}\nRecorded so far: {failed.folder}", err=True)
-        raise
+            code, message = EXIT_INTERRUPTED, "interrupted"
+        elif isinstance(cause, SetupRefused | FileError | ProfileError):
+            code, message = EXIT_USAGE, str(cause)
+        elif isinstance(cause, DriverError | RunAborted | RecordingFailed | OSError):
+            code, message = EXIT_DEVICE, str(cause)
+        else:
+            code, message = EXIT_DEVICE, f"a fault of the bench itself: {type(cause).__name__}: {cause}"
+            traceback.print_exception(cause)
+        with interrupts_held():
+            _say(message, as_json, **facts)
+            # The disk that ended the run may refuse its report too, and nothing may hide how the pump was left.
+            with suppress(Exception):
+                from bench.flow_calibration.report import write_report
+
+                report = write_report(failed.folder)
+                if not as_json:
+                    click.echo(f"Report: {report}", err=True)
+        sys.exit(code)
     except (FileError, ProfileError, SetupRefused) as error:
         _fail(EXIT_USAGE, str(error), as_json)
     except (DriverError, OSError) as error:
         _fail(EXIT_DEVICE, str(error), as_json)
     except KeyboardInterrupt:
-        _fail(EXIT_INTERRUPTED, "interrupted, before anything was commanded", as_json)
+        _fail(EXIT_INTERRUPTED, "interrupted", as_json)
 
 
-def _fail(code: int, message: str, as_json: bool, **facts: str) -> NoReturn:
+def _fail(code: int, message: str, as_json: bool) -> NoReturn:
+    _say(message, as_json)
+    sys.exit(code)
+
+
+def _say(message: str, as_json: bool, **facts: str) -> None:
     if as_json:
         _print_json(error=message, **facts)
     else:
         click.echo(f"Error: {message}", err=True)
         for name, value in facts.items():
             click.echo(f"{FACT_NAMES[name]}: {value}", err=True)
-    sys.exit(code)
 
 
 def _print_json(**facts: Any) -> None:
@@ -183,9 +197,15 @@ def _print_json(**facts: Any) -> None:
 
 
 @contextmanager
-def _progress_bar(*, enabled: bool) -> Iterator[Callable[[str, float, float], None] | None]:
-    if not enabled:
+def _progress(kind: Literal["bar", "lines"] | None) -> Iterator[Callable[[str, float, float], None] | None]:
+    """A bar that is redrawn in place, or, where the operator is asked at the same terminal, a line for each step."""
+    if kind is None:
         yield None
+        return
+    if kind == "lines":
+        yield lambda text, done_s, total_s: click.echo(
+            f"{100.0 * min(1.0, done_s / total_s):3.0f} %  day {done_s / 86400:.2f}: {text}", err=True
+        )
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -226,8 +246,8 @@ def _print_outcome(result: FlowCalibrationResult, report: Path, folder: Path) ->
         )
     console.print(table)
     for remark in result.remarks:
-        console.print(f"Remark: {remark}")
-    console.print(f"Calibration: {result.adjustment.reason}")
+        click.echo(f"Remark: {remark}")
+    click.echo(f"Calibration: {result.adjustment.reason}")
     as_left = f", as left {result.as_left_verdict.value}" if result.as_left_verdict is not None else ""
     click.echo(f"Pump: {result.pump_left}")
     click.echo(f"Verdict: {result.verdict.value} (as found {result.as_found_verdict.value}{as_left})")

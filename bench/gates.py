@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from bench.errors import SetupRefused
 from bench.rig import Rig
-from driver.errors import DriverError
 from driver.instruments import BalanceSettings
 
 WEIGHT_READINGS = 5
+STOP_NOT_CONFIRMED = "STOP NOT CONFIRMED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class CheckWeighing:
     passed: bool
 
 
-def identify(rig: Rig) -> tuple[Identity, ...]:
-    """Ask every device who it is; an expired certificate is noted, not refused.
+def identify(rig: Rig, settings: BalanceSettings) -> tuple[Identity, ...]:
+    """Ask every device who it is, and hold the balance's settings; an expired certificate is noted, not refused.
 
     Raises:
         SetupRefused: a device is another one than the rig file says, or the balance is set so that it hides flow.
@@ -65,7 +65,7 @@ def identify(rig: Rig) -> tuple[Identity, ...]:
         )
         if found != said
     ]
-    wrong += _wrong_settings(rig.balance.settings())
+    wrong += _wrong_settings(settings)
     if wrong:
         raise SetupRefused("\n".join(wrong))
     thermometer = file.pump.head_thermometer
@@ -92,14 +92,14 @@ def identify(rig: Rig) -> tuple[Identity, ...]:
     )  # fmt: skip
 
 
-def ask_checklist(rig: Rig) -> tuple[Answer, ...]:
+def ask_checklist(rig: Rig, settings: BalanceSettings) -> tuple[Answer, ...]:
     """Put the start checklist to the operator; the answers are part of the result.
 
     Raises:
         SetupRefused: the first question answered no.
     """
     answers = []
-    for key, question in _checklist(rig):
+    for key, question in _checklist(rig, settings):
         answer = rig.operator.confirm(key, question)
         answers.append(Answer(question, answer.yes, answer.by))
         if not answer.yes:
@@ -126,9 +126,19 @@ def stop_pump(rig: Rig) -> str:
     """Stop the pump whatever happened, and say in words how it was left."""
     try:
         stopped = rig.pump.stop()
-    except (DriverError, OSError) as error:
-        return f"STOP NOT CONFIRMED: {error}; disconnect the line and cut the pump's power"
-    return f"stopped, confirmed at {stopped.steps} steps"
+    except Exception as error:  # whatever it is, the run must go on to say that the pump may be running
+        return f"{STOP_NOT_CONFIRMED}: {error}"
+    fault = f"; {stopped.journal_fault}" if stopped.journal_fault else ""
+    return f"stopped, confirmed at {stopped.steps} steps{fault}"
+
+
+def driver_notices(rig: Rig) -> tuple[str, ...]:
+    """What the driver has to say beside its answers: a journal that was torn or cannot be written, doses in doubt."""
+    pump = rig.pump
+    fault = [str(pump.journal_fault)] if pump.journal_fault is not None else []
+    journal = pump.journal.notices if pump.journal is not None else []
+    doubt = [f"dose {id_} is uncertain and counts as delivered" for id_ in pump.uncertain_doses]
+    return (*fault, *journal, *doubt)
 
 
 def _wrong_settings(settings: BalanceSettings) -> list[str]:
@@ -142,7 +152,7 @@ def _wrong_settings(settings: BalanceSettings) -> list[str]:
     return wrong
 
 
-def _checklist(rig: Rig) -> list[tuple[str, str]]:
+def _checklist(rig: Rig, settings: BalanceSettings) -> list[tuple[str, str]]:
     file = rig.file
     outlet = {
         "immersed": f"The {file.outlet.needle_diameter_mm:g} mm needle is straight, upright, immersed, off the wall.",
@@ -155,8 +165,13 @@ def _checklist(rig: Rig) -> list[tuple[str, str]]:
         ("outlet", outlet),
         ("vessel", f"The vessel holds {file.vessel.contents_ml:g} mL; cover: {file.vessel.cover}."),
         ("draught", "The draught shield is closed, the table is level and free of vibration."),
+        ("standby", "The balance's standby and screen saver are off."),
         ("head", f"The pump head is held at {rig.model.head_temperature_c:g} °C."),
     ]
+    if settings.auto_zero is None:
+        questions.append(("auto-zero", "The balance's automatic zeroing is off."))
+    if settings.auto_adjustment is None:
+        questions.append(("auto-adjustment", "The balance's automatic adjustment is off."))
     if not file.tubing.hours:
         questions.append(("tubing", "The new tubing has been run in."))
     return questions

@@ -6,8 +6,8 @@ import datetime
 import random
 import secrets
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,6 @@ class Rig:
     """
 
     file: RigFile
-    text: str
     model: ModelProfile
     seed: int
     clock: Clock
@@ -46,7 +45,7 @@ class Rig:
     environment: Thermohygrometer
     operator: Operator
     simulated: SimulatedStation | None
-    on_wait: list[Callable[[], None]] = field(default_factory=list)
+    _on_wait: list[Callable[[], None]] = field(default_factory=list)
     _closing: ExitStack = field(default_factory=ExitStack)
 
     def stream(self, name: str) -> random.Random:
@@ -67,7 +66,7 @@ class Rig:
         """Let process time pass up to an instant, servicing every link in a fixed order."""
         while True:
             self.pump.service()
-            for hook in self.on_wait:
+            for hook in self._on_wait:
                 hook()
             remaining_s = self.remaining_s(until_s)
             if remaining_s == 0.0:
@@ -77,6 +76,15 @@ class Rig:
             else:
                 poll_s = POLL_S * (self.file.served.speed if self.file.served is not None else 1.0)
                 self.clock.sleep(min(remaining_s, poll_s))
+
+    @contextmanager
+    def each_wait(self, hook: Callable[[], None]) -> Iterator[None]:
+        """Call `hook` again and again while the rig waits: what must go on meanwhile, such as syncing a recording."""
+        self._on_wait.append(hook)
+        try:
+            yield
+        finally:
+            self._on_wait.remove(hook)
 
     def close(self) -> None:
         """Stop what was started, close all ports; in a simulation close the world."""
@@ -149,7 +157,7 @@ def open_rig(
             )
         )
         return Rig(
-            file, text, model, seed, clock, io_clock, pump, balance, environment, operator, simulated,
+            file, model, seed, clock, io_clock, pump, balance, environment, operator, simulated,
             _closing=stack.pop_all(),
         )  # fmt: skip
 

@@ -121,13 +121,14 @@ class Outlet(Table):
 class OperatorFacts(Table):
     kind: Literal["console", "remote"]
     name: str = Field(min_length=1)
-    approves: bool
+    approves: bool | None = None
     port: str | None = None
 
     @model_validator(mode="after")
     def _remote_has_a_port(self) -> OperatorFacts:
-        if (self.kind == "remote") != (self.port is not None):
-            raise ValueError('kind = "remote" needs port, kind = "console" must not have one')
+        remote = self.kind == "remote"
+        if remote != (self.port is not None) or remote != (self.approves is not None):
+            raise ValueError('kind = "remote" needs port and approves, kind = "console" must have neither')
         return self
 
 
@@ -183,15 +184,6 @@ class RigFile(Table):
     def is_simulated(self) -> bool:
         """Whether the mock stands behind it, in process or served."""
         return self.simulation is not None or self.served is not None
-
-    def due_dates(self) -> dict[str, datetime.date]:
-        """Calibration due dates by certificate."""
-        return {
-            f"pump head thermometer, {self.pump.head_thermometer.certificate}": self.pump.head_thermometer.due,
-            f"balance, {self.balance.certificate.number}": self.balance.certificate.due,
-            f"environment, {self.environment.certificate.number}": self.environment.certificate.due,
-            f"check weight, {self.check_weight.certificate}": self.check_weight.due,
-        }
 
 
 def load_rig_file(name_or_path: str | Path) -> tuple[RigFile, str]:

@@ -14,7 +14,7 @@ from bench.errors import RecordingFailed
 from bench.flow_calibration.plan import load_plan
 from bench.flow_calibration.procedure import PROCEDURE, run_flow_calibration
 from bench.flow_calibration.result import FlowCalibrationResult
-from bench.gates import stop_pump
+from bench.gates import STOP_NOT_CONFIRMED, stop_pump
 from bench.recording import Note
 from bench.rig import open_rig
 from bench.rigfile import load_rig_file
@@ -22,6 +22,7 @@ from bench.run_folder import RunFolder
 from driver.journal import Journal
 
 NOT_REACHED = "not reached, nothing was commanded"
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ def flow_calibration(
     pump_left = NOT_REACHED
     try:
         folder.write_configuration({"rig.toml": rig_text, "plan.toml": plan_text})
-        journal = Journal.in_directory(folder.path / "journal") if rig_file.simulation is not None else None
-        with _sigterm_as_interrupt(), open_rig(rig_name, seed=seed, journal=journal) as rig:
+        # A simulated pump lives no longer than its mock, so its doses are the run's own.
+        journal = Journal.in_directory(folder.path / "journal") if rig_file.is_simulated else None
+        with _signals_as_interrupt(), open_rig(rig_name, seed=seed, journal=journal) as rig:
+            pump_left = f"{STOP_NOT_CONFIRMED}: the run was torn off before its stop"
             try:
                 result = run_flow_calibration(rig, plan, folder.record, progress)
             except BaseException as error:
-                with _interrupts_held():
+                with interrupts_held():
                     pump_left = stop_pump(rig)
                     _note_end(folder, rig.clock.monotonic(), error)
                 raise
@@ -74,7 +77,7 @@ def flow_calibration(
         folder.write_result(result)
         folder.finish("finished", verdict=result.verdict.value, pump_left=pump_left)
     except BaseException as error:
-        with _interrupts_held():
+        with interrupts_held():
             _finish_early(folder, error, pump_left)
         raise RunFailed(folder.path, pump_left) from error
     return Finished(folder.path, result)
@@ -96,27 +99,31 @@ def _finish_early(folder: RunFolder, error: BaseException, pump_left: str) -> No
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
+def _signals_as_interrupt() -> Iterator[None]:
+    """An ended terminal or a polite kill is a Ctrl-C; a signal that is ignored, as under nohup, stays so."""
+
     def interrupt(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    heard = [number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """A second Ctrl-C does not interrupt the stop that the first one asked for."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *ENDING_SIGNALS)}
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from bench.errors import SetupRefused
 from bench.flow_calibration.acquisition import Data
 from bench.flow_calibration.analysis import fit_factor, rate_results
 from bench.flow_calibration.plan import load_plan
@@ -21,6 +22,7 @@ from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, reduc
 from bench.flow_calibration.result import AS_FOUND, AS_LEFT, Fit, FlowCalibrationResult, RateResult
 from bench.recording import Entry
 from bench.rig import open_rig
+from bench.rigfile import load_rig_file
 from bench.simulation import SimulatedStation
 
 COVERAGE = 0.95
@@ -105,12 +107,13 @@ def band(n: int) -> tuple[int, int]:
 def score_seed(seed: int, rig: str, plan_name: str, without: Sequence[Corrections] = ()) -> list[list[Score]]:
     """Run one calibration and score it; then score the analyses of the same data without some corrections."""
     plan = load_plan(plan_name)[0]
+    if load_rig_file(rig)[0].simulation is None:
+        raise SetupRefused(f"rig {rig} is not simulated in process: there is no truth to score against; take sim")
     record = Collected()
     with open_rig(rig, seed=seed) as opened:
         result = run_flow_calibration(opened, plan, record)
         station, file, model = opened.simulated, opened.file, opened.model
-    if station is None:
-        raise ValueError(f"rig {rig} is not simulated in process; there is no truth to score against")
+    assert station is not None
     scores = [score_result(result, station)]
     data = Data.from_recording(record.entries)
     found = data.up_to(AS_FOUND)

@@ -25,6 +25,7 @@ AIR_EVERY_S = 300.0
 TELEMETRY_A_WINDOW = 40
 TELEMETRY_EVERY_S = (2.0, 600.0)
 NOT_READY_RETRY_S = 1.0
+STALE_INTERVALS = 3.0
 NOT_READY_ATTEMPTS = 30
 
 Progress = Callable[[str, float], None]
@@ -81,7 +82,6 @@ class Acquisition:
         self._air_due_s = self.now_s
         self._telemetry_s = 0.0
         self._lost = 0
-        rig.on_wait.append(record.sync_if_due)
 
     @property
     def now_s(self) -> float:
@@ -196,12 +196,14 @@ class Acquisition:
 
     def _check_running(self) -> None:
         latest = self.data.pump[-1] if self.data.pump else None
-        if latest is None or self.now_s - latest.time_s > 2.0 * self._telemetry_s + 5.0:
-            return
-        if latest.alarms:
-            raise RunAborted(f"the pump raised an alarm in the run: alarm bits 0x{latest.alarms:02x}")
-        if latest.mode != Mode.CONTINUOUS:
+        stale = latest is None or self.now_s - latest.time_s > STALE_INTERVALS * self._telemetry_s
+        seen = self._rig.pump.status() if latest is None or stale else latest
+        if seen.alarms:
+            raise RunAborted(f"the pump raised an alarm in the run: alarm bits 0x{seen.alarms:02x}")
+        if seen.mode != Mode.CONTINUOUS:
             raise RunAborted("the pump stopped infusing in the run, without being told to")
+        if stale:
+            self._rig.pump.subscribe(self._telemetry_s)
 
     def _add(self, entry: Entry) -> None:
         self._record.add(entry)

@@ -115,7 +115,7 @@ def _doubts(
     if result is not None and frozen and frozen != result.as_found:
         doubts.append(f"{AS_FOUND_FILE}, frozen before the adjustment, is not the as-found part of {RESULT}")
     if frozen and entries:
-        digest = hashlib.sha256(msgspec.json.format(frozen_json, indent=-1)).hexdigest()
+        digest = hashlib.sha256(frozen_json).hexdigest()
         if not any(digest in note.text for note in entries_of(entries, Note)):
             doubts.append(f"the recording does not name {AS_FOUND_FILE} by its SHA-256")
     return doubts

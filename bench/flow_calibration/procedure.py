@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bench.errors import SetupRefused
+from bench.errors import RunAborted, SetupRefused
 from bench.flow_calibration.acquisition import Acquisition, planned_s
 from bench.flow_calibration.analysis import check_as_left, fit_factor, rate_results
 from bench.flow_calibration.plan import FlowCalibrationPlan, RunPlan, balanced_order, check_feasible, run_plan
-from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, reduce_session
+from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, Reduced, reduce_session
 from bench.flow_calibration.result import (
     AS_FOUND,
     AS_LEFT,
@@ -27,7 +27,7 @@ from bench.flow_calibration.result import (
     FlowCalibrationResult,
     RateResult,
 )
-from bench.gates import ask_checklist, identify, weigh_check_weight
+from bench.gates import ask_checklist, driver_notices, identify, weigh_check_weight
 from bench.metrology import Verdict, combine_verdicts
 from bench.recording import Record
 from bench.rig import Rig
@@ -59,6 +59,17 @@ def run_flow_calibration(
         DriverError: a device failed.
         RecordingFailed: the record could not be written.
     """
+    with rig.each_wait(record.sync_if_due):
+        return _calibrate(rig, plan, record, progress, corrections)
+
+
+def _calibrate(
+    rig: Rig,
+    plan: FlowCalibrationPlan,
+    record: Record,
+    progress: Callable[[str, float, float], None] | None,
+    corrections: Corrections,
+) -> FlowCalibrationResult:
     check_feasible(plan, rig.file, rig.model)
     runs = [run_plan(plan, rig.model, rate) for rate in plan.rates_ul_per_h]
     settling_s = plan.settling.time_constants * rig.file.tubing.time_constant_s
@@ -73,9 +84,10 @@ def run_flow_calibration(
 
     session = Acquisition(rig, plan, record, tell)
     rng = rig.stream(PROCEDURE)
-    identities = identify(rig)
+    settings = rig.balance.settings()
+    identities = identify(rig, settings)
     check_clock(rig)
-    checklist = ask_checklist(rig)
+    checklist = ask_checklist(rig, settings)
     rig.pump.stop()
     rig.operator.set_stopcock(open=False)
     if plan.settling.warm_up_min:
@@ -84,10 +96,10 @@ def run_flow_calibration(
     weighings = [weigh_check_weight(rig, "before", session.weigh)]
 
     measure(session, runs, plan.repeats, AS_FOUND, rng)
-    reduced = reduce_session(session.data.up_to(AS_FOUND), rig.file, corrections)
+    reduced = _reduce(session, AS_FOUND, rig, corrections)
     as_found = rate_results(reduced, AS_FOUND, rig.file, rig.model)
-    frozen = msgspec.json.encode(as_found)
-    record.freeze("as_found.json", msgspec.json.format(frozen, indent=1))
+    frozen = msgspec.json.format(msgspec.json.encode(as_found), indent=1)
+    record.freeze("as_found.json", frozen)
     session.note("as found", f"as-found result frozen, SHA-256 {hashlib.sha256(frozen).hexdigest()}")
 
     fit, whole_fit = fit_factor(as_found, rig.file, plan, corrections=corrections)
@@ -96,7 +108,7 @@ def run_flow_calibration(
     checks: tuple[AsLeftCheck, ...] = ()
     if adjustment.written_step_volume_nl is not None:
         measure(session, runs, plan.as_left_repeats, AS_LEFT, rng)
-        reduced = reduce_session(session.data.up_to(AS_LEFT), rig.file, corrections)
+        reduced = _reduce(session, AS_LEFT, rig, corrections)
         as_left = rate_results(reduced, AS_LEFT, rig.file, rig.model, pooled_with=as_found)
         checks = check_as_left(as_left, as_found, whole_fit, rig.file)
     weighings.append(weigh_check_weight(rig, "after", session.weigh))
@@ -105,16 +117,16 @@ def run_flow_calibration(
 
     found_verdict = combine_verdicts([rate.verdict for rate in as_found])
     left_verdict = combine_verdicts([rate.verdict for rate in as_left]) if as_left else None
-    remarks = [
+    doubts = [
         f"certificate expired: {item.role}, {item.certificate}, due {item.due}" for item in identities if item.expired
     ]
-    remarks += [
+    doubts += [
         f"check weight {weighing.when} the run is {weighing.off_mg:+.2f} mg off, tolerance {weighing.tolerance_mg:g} mg"
         for weighing in weighings
         if not weighing.passed
     ]
     verdict = left_verdict if left_verdict is not None else found_verdict
-    if remarks and verdict is Verdict.PASS:
+    if doubts and verdict is Verdict.PASS:
         verdict = Verdict.INCONCLUSIVE
     return FlowCalibrationResult(
         procedure=PROCEDURE,
@@ -129,8 +141,9 @@ def run_flow_calibration(
         verdict=verdict,
         as_found_verdict=found_verdict,
         as_left_verdict=left_verdict,
-        remarks=tuple(remarks),
+        remarks=(*doubts, *driver_notices(rig)),
         identities=identities,
+        balance_settings=settings,
         checklist=checklist,
         check_weighings=tuple(weighings),
         as_found=as_found,
@@ -143,6 +156,13 @@ def run_flow_calibration(
         pump_left=f"stopped, confirmed at {stopped.steps} steps; outlet closed",
         trace_hash=rig.simulated.trace_hash() if rig.simulated is not None else None,
     )
+
+
+def _reduce(session: Acquisition, stage: str, rig: Rig, corrections: Corrections) -> Reduced:
+    try:
+        return reduce_session(session.data.up_to(stage), rig.file, corrections)
+    except ValueError as error:
+        raise RunAborted(f"the data of the run, {stage}, cannot be evaluated: {error}") from error
 
 
 def check_clock(rig: Rig) -> None:

@@ -82,12 +82,13 @@ def reduce_session(data: Data, file: RigFile, corrections: Corrections = ALL_COR
         ValueError: a run without a zero segment before and after it, or without telemetry of the head temperature.
     """
     air = AirSeries.of(data)
-    time_s, mass_mg = _corrected_readings(data, file, air, corrections)
-    zeros = [segment for segment in data.segments if segment.kind == "zero"]
-    cut = {segment: _within(time_s, segment) for segment in data.segments}
-    series = [ZeroSegment(time_s[cut[segment]], mass_mg[cut[segment]]) for segment in zeros]
-    noise = estimate_zero_noise(series, readability_mg=file.balance.readability_mg)
-    slopes = [zero_slope(one, noise) for one in series]
+    time_s = np.array([reading.time_s for reading in data.readings])
+    mass_mg = np.array([reading.mass_mg for reading in data.readings])
+    cut = {segment: within(time_s, segment) for segment in data.segments}
+    if corrections.buoyancy:
+        first_zero = next(segment for segment in data.segments if segment.kind == "zero")
+        mass_mg = corrected_for_buoyancy(time_s, mass_mg, float(mass_mg[cut[first_zero]].mean()), air, file)
+    slopes, noise = zero_slopes(time_s, mass_mg, data.segments, file.balance.readability_mg)
     ends = {
         (segment.stage, segment.rate_ul_per_h, segment.repeat): segment
         for segment in data.segments
@@ -104,6 +105,35 @@ def reduce_session(data: Data, file: RigFile, corrections: Corrections = ALL_COR
     return Reduced(tuple(runs), noise)
 
 
+def corrected_for_buoyancy(
+    time_s: FloatArray, mass_mg: FloatArray, first_mg: float, air: AirSeries, file: RigFile
+) -> FloatArray:
+    """Readings in mg as in air of their mean density; at `first_mg` the vessel held its first contents."""
+    volume_ml = file.vessel.glass_volume_ml + file.vessel.contents_ml + (mass_mg - first_mg) / 1000.0
+    density = air.density_at_kg_per_m3(time_s)
+    return mass_mg + buoyancy_correction_mg(density, float(density.mean()), volume_ml)
+
+
+def zero_slopes(
+    time_s: FloatArray, mass_mg: FloatArray, segments: Sequence[Segment], readability_mg: float
+) -> tuple[tuple[ZeroSlope, ...], ZeroNoise]:
+    """The slope of every zero segment, under the noise that all of them together show, and that noise.
+
+    Raises:
+        ValueError: too few zero segments or readings to tell the noise from.
+    """
+    cuts = [within(time_s, segment) for segment in segments if segment.kind == "zero"]
+    series = [ZeroSegment(time_s[cut], mass_mg[cut]) for cut in cuts]
+    noise = estimate_zero_noise(series, readability_mg=readability_mg)
+    return tuple(zero_slope(one, noise) for one in series), noise
+
+
+def within(time_s: FloatArray, segment: Segment) -> slice:
+    """Which of the rising times lie in a segment."""
+    start, end = np.searchsorted(time_s, [segment.start_s, segment.end_s])
+    return slice(int(start), int(end))
+
+
 def liquid_density_kg_per_m3(file: RigFile, temperature_c: float) -> float:
     """Density of the rig's liquid."""
     return water_density_kg_per_m3(temperature_c, air_saturated=file.liquid.name == "water, air-saturated")
@@ -114,20 +144,6 @@ def liquid_expansion_per_k(file: RigFile, temperature_c: float) -> float:
     warm = liquid_density_kg_per_m3(file, temperature_c + EXPANSION_STEP_K)
     cold = liquid_density_kg_per_m3(file, temperature_c - EXPANSION_STEP_K)
     return (cold - warm) / (2.0 * EXPANSION_STEP_K) / liquid_density_kg_per_m3(file, temperature_c)
-
-
-def _corrected_readings(
-    data: Data, file: RigFile, air: AirSeries, corrections: Corrections
-) -> tuple[FloatArray, FloatArray]:
-    time_s = np.array([reading.time_s for reading in data.readings])
-    mass_mg = np.array([reading.mass_mg for reading in data.readings])
-    if not corrections.buoyancy:
-        return time_s, mass_mg
-    first = next(segment for segment in data.segments if segment.kind == "zero")
-    contents_ml = file.vessel.contents_ml + (mass_mg - mass_mg[_within(time_s, first)].mean()) / 1000.0
-    density = air.density_at_kg_per_m3(time_s)
-    reference = float(density.mean())
-    return time_s, mass_mg + buoyancy_correction_mg(density, reference, file.vessel.glass_volume_ml + contents_ml)
 
 
 def _run(
@@ -198,8 +214,3 @@ def _head_temperature_c(data: Data, first: Segment, ends_s: tuple[float, float])
             f"no telemetry of the head temperature in the run at {first.rate_ul_per_h:g} µL/h from {ends_s[0]:.0f} s"
         )
     return float(np.mean(seen))
-
-
-def _within(time_s: FloatArray, segment: Segment) -> slice:
-    start, end = np.searchsorted(time_s, [segment.start_s, segment.end_s])
-    return slice(int(start), int(end))

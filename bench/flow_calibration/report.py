@@ -14,9 +14,10 @@ from bench.flow_calibration import plots, wording
 from bench.flow_calibration.acquisition import Data
 from bench.flow_calibration.analysis import OFFSET_LEVEL
 from bench.flow_calibration.kept_run import KeptRun, read_kept_run
+from bench.flow_calibration.reduction import zero_slopes
 from bench.flow_calibration.result import AS_FOUND, AS_LEFT, BudgetRow, RateResult, RunResult
-from bench.flow_calibration.traces import corrected_for_buoyancy, residual, weighed, zero_slopes
-from bench.metrology import GUARD_BAND_FACTOR
+from bench.flow_calibration.traces import Trace, corrected_trace, residual, weighed
+from bench.metrology import GUARD_BAND_FACTOR, ZeroSlope
 from bench.recording import Note, Segment, entries_of
 from bench.rigfile import RigFile
 from bench.run_folder import REPORT, RESULT, write_synced
@@ -194,9 +195,7 @@ def _session_figures(run: KeptRun, stages: tuple[Stage, ...], data: Data, origin
                     f"Readings of one run, {shown.stage} at {wording.ml_per_day(shown.rate_ul_per_h)} mL/day, "
                     f"repeat {shown.repeat + 1}, the one farthest from the mean: corrected for air buoyancy, less the "
                     "straight line through the centres of its two averaged ends.",
-                    lambda: plots.residual_plot(
-                        residual(corrected_for_buoyancy(readings, data, file), data.segments, shown)
-                    ),
+                    lambda: plots.residual_plot(residual(corrected_trace(readings, data, file), data.segments, shown)),
                 )
             )
         figures.append(
@@ -204,17 +203,17 @@ def _session_figures(run: KeptRun, stages: tuple[Stage, ...], data: Data, origin
                 "Zero slope of each zero segment (evaporation and balance drift together, corrected for air "
                 "buoyancy) with its expanded uncertainty (95 %).",
                 lambda: plots.zero_plot(
-                    zero_slopes(
-                        corrected_for_buoyancy(readings, data, file), data.segments, file.balance.readability_mg
-                    ),
-                    data.segments,
-                    origin_s,
+                    _slopes(corrected_trace(readings, data, file), data, file), data.segments, origin_s
                 ),
             )
         )
     if data.air:
         figures.append(_figure("Air at the balance over the session.", lambda: plots.air_plot(data.air, origin_s)))
     return figures
+
+
+def _slopes(trace: Trace, data: Data, file: RigFile) -> tuple[ZeroSlope, ...]:
+    return zero_slopes(trace.time_s, trace.values, data.segments, file.balance.readability_mg)[0]
 
 
 def _farthest_run(rate: RateResult) -> RunResult:

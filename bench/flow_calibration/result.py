@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.gates import Answer, CheckWeighing, Identity
 from bench.metrology import Verdict
+from driver.instruments import BalanceSettings
 
 AS_FOUND = "as found"
 AS_LEFT = "as left"
@@ -131,6 +132,7 @@ class FlowCalibrationResult:
     as_left_verdict: Verdict | None
     remarks: tuple[str, ...]
     identities: tuple[Identity, ...]
+    balance_settings: BalanceSettings
     checklist: tuple[Answer, ...]
     check_weighings: tuple[CheckWeighing, ...]
     as_found: tuple[RateResult, ...]

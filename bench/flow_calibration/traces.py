@@ -1,4 +1,4 @@
-"""What the report's figures show of a recording: readings corrected for buoyancy, zero slopes, residuals, thinned."""
+"""What the report's figures show of a recording: readings corrected for buoyancy, residuals, thinned."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.flow_calibration.acquisition import Data
-from bench.flow_calibration.reduction import AirSeries, FloatArray
+from bench.flow_calibration.reduction import AirSeries, FloatArray, corrected_for_buoyancy
 from bench.flow_calibration.result import RunResult
-from bench.metrology import (
-    ZeroSegment,
-    ZeroSlope,
-    buoyancy_correction_mg,
-    estimate_zero_noise,
-    zero_slope,
-)
 from bench.recording import Entry, Note, Segment, entries_of
 from bench.rigfile import RigFile
 
@@ -64,33 +57,17 @@ def weighed(entries: dict[type[Entry], list[Any]]) -> Trace:
     return Trace(time_s[inside], mass_mg[inside])
 
 
-def corrected_for_buoyancy(readings: Trace, data: Data, file: RigFile) -> Trace:
-    """Readings in mg as they would be in air of the session's mean density; signed, as in the analysis.
+def corrected_trace(readings: Trace, data: Data, file: RigFile) -> Trace:
+    """Readings in mg corrected for buoyancy as in the analysis.
 
     Raises:
         ValueError: the air was not read.
     """
     if not data.air:
         raise ValueError("the air was not read, so no reading can be corrected for buoyancy")
-    density = AirSeries.of(data).density_at_kg_per_m3(readings.time_s)
-    gained_ml = (readings.values - readings.values[:1]) / 1000.0
-    volume_ml = file.vessel.glass_volume_ml + file.vessel.contents_ml + gained_ml
-    return Trace(readings.time_s, readings.values + buoyancy_correction_mg(density, float(density.mean()), volume_ml))
-
-
-def zero_slopes(corrected: Trace, segments: Sequence[Segment], readability_mg: float) -> tuple[ZeroSlope, ...]:
-    """The slope of every complete zero segment, with the noise estimated over all of them.
-
-    Raises:
-        ValueError: too few zero segments or readings to tell the noise from.
-    """
-    series = []
-    for segment in segments:
-        if segment.kind == "zero":
-            part = corrected.between(segment.start_s, segment.end_s)
-            series.append(ZeroSegment(part.time_s, part.values))
-    noise = estimate_zero_noise(series, readability_mg=readability_mg)
-    return tuple(zero_slope(one, noise) for one in series)
+    first_mg = float(readings.values[0]) if len(readings.values) else 0.0
+    air = AirSeries.of(data)
+    return Trace(readings.time_s, corrected_for_buoyancy(readings.time_s, readings.values, first_mg, air, file))
 
 
 def residual(corrected: Trace, segments: Sequence[Segment], run: RunResult) -> Residual:

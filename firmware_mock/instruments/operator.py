@@ -24,14 +24,18 @@ from firmware_mock.scenario import ScenarioError
 from firmware_mock.world import World, to_ns
 
 LONGEST_LINE = 4096
+APPROVAL = "approve"
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorEffects:
-    """Scenario table `[operator]`: mean time for one answer or one turn of the hand, and its relative spread."""
+    """Scenario table `[operator]`: mean time for one answer or one turn of the hand, its relative spread, and the key
+    of a question that is answered with no because something is not as it should be.
+    """
 
     delay_s: float = 5.0
     delay_spread: float = 0.0
+    sees_wrong: str = ""
 
     def __post_init__(self) -> None:
         if self.delay_s < 0.0:
@@ -66,7 +70,7 @@ class Hand:
         approves = rig["operator"].get("approves", False)
         if not isinstance(approves, bool):
             raise RigFactMissing(f"rig file: [operator] approves is {approves!r}; it must be true or false")
-        self._answer = "yes" if approves else "no"
+        self._approves = approves
         self._pace = world.stream("operator.pace")
         self._free_ns = world.now_ns
         self._line = bytearray()
@@ -90,7 +94,8 @@ class Hand:
             return
         match words:
             case ["ASK", identifier, text] if identifier and text.strip():
-                self._after_a_while(lambda: self._send(f"ANSWER {identifier} {self._answer} {self._name}"))
+                answer = "yes" if self._agrees(identifier) else "no"
+                self._after_a_while(lambda: self._send(f"ANSWER {identifier} {answer} {self._name}"))
             case ["DO", identifier, action] if identifier and action in self._actions:
                 self._after_a_while(lambda: self._act(identifier, action))
             case ["DO", identifier, action] if identifier:
@@ -108,6 +113,15 @@ class Hand:
         delay_s = self._effects.delay_s * self._pace.uniform(1.0 - spread, 1.0 + spread)
         self._free_ns = max(self._free_ns, self._world.now_ns) + to_ns(delay_s)
         self._world.at(self._free_ns, act)
+
+    def _agrees(self, identifier: str) -> bool:
+        if identifier.startswith(APPROVAL):
+            return self._approves
+        wrong = self._effects.sees_wrong
+        if not wrong or not identifier.startswith(wrong):
+            return True
+        self._world.ledger.saw("operator.sees_wrong")
+        return False
 
     def _act(self, identifier: str, action: str) -> None:
         evidence, act = self._actions[action]

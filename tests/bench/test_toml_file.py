@@ -45,7 +45,7 @@ def test_a_file_that_is_not_toml_is_named_with_the_line() -> None:
         ("contents_ml = 15.0", "contents_ml = 41.0", "contents_ml = 41.0 exceeds capacity_ml = 40.0"),
         ('port = "sim:balance"', 'port = "/dev/ttyUSB0"', "either all ports begin with sim: or none does"),
         ("needle_diameter_mm = 0.3", "needle_diameter_mm = 31.0", "the needle is wider than the vessel"),
-        ('kind = "remote"', 'kind = "console"', 'kind = "remote" needs port'),
+        ('kind = "remote"', 'kind = "console"', 'kind = "remote" needs port and approves'),
         ("standard_uncertainty_k = 0.1", "standard_uncertainty_k = nan", "finite"),
     ],
 )

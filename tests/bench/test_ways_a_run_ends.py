@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import bench.rig
 import bench.runner
 from bench.cli import cli
 from bench.flow_calibration.procedure import run_flow_calibration
 from bench.recording import FILE_NAME, Note, Reading, entries_of, read_recording
+from bench.rigfile import RigFile
+from bench.toml_file import parse
 
 RigFileBuilder = Callable[..., Path]
 
@@ -164,9 +167,9 @@ def test_a_disk_that_fills_ends_the_run_with_what_was_recorded_kept(tmp_path: Pa
 def test_an_answer_no_on_the_checklist_refuses_the_run_with_the_question(
     rig_file: RigFileBuilder, tmp_path: Path
 ) -> None:
-    done = calibrate(rig_file({"approves = true": "approves = false"}), tmp_path / "runs")
+    done = calibrate(rig_file(truth={"delay_s = 5.0": 'delay_s = 5.0\nsees_wrong = "draught"'}), tmp_path / "runs")
     assert done.exit_code == 2
-    assert "the start checklist was not confirmed: The pump is on the bench and connected to no patient." in done.stderr
+    assert "the start checklist was not confirmed: The draught shield is closed" in done.stderr
 
 
 def test_the_reason_stands_in_the_record_as_well(rig_file: RigFileBuilder, tmp_path: Path) -> None:
@@ -175,3 +178,118 @@ def test_the_reason_stands_in_the_record_as_well(rig_file: RigFileBuilder, tmp_p
     folder = only_folder(tmp_path / "runs")
     notes = entries_of(read_recording(folder / FILE_NAME), Note)
     assert any("sim:environment" in note.text for note in notes if note.kind == "ended early")
+
+
+def test_a_declined_factor_is_not_written_and_the_result_is_as_found_alone(
+    rig_file: RigFileBuilder, tmp_path: Path
+) -> None:
+    done = calibrate(rig_file({"approves = true": "approves = false"}), tmp_path / "runs")
+    assert done.exit_code == 0
+    assert "Verdict: PASS (as found PASS)" in done.output
+    assert "the proposed factor was declined by Simulated Operator" in done.output
+    result = json.loads((only_folder(tmp_path / "runs") / "result.json").read_text())
+    assert result["adjustment"]["written_step_volume_nl"] is None
+    assert result["as_left"] == []
+
+
+@pytest.mark.parametrize(
+    ("truth", "sentence"),
+    [
+        ({"autozero = false": "autozero = true"}, "automatic zeroing is on and may swallow the flow"),
+        ({"auto_adjustment = false": "auto_adjustment = true"}, "automatic adjustment is on and would step"),
+    ],
+)
+def test_a_balance_set_so_that_it_hides_flow_is_refused(
+    rig_file: RigFileBuilder, tmp_path: Path, truth: dict[str, str], sentence: str
+) -> None:
+    done = calibrate(rig_file(truth=truth), tmp_path / "runs")
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "sentence"),
+    [
+        ('serial_number = "B000000001"', 'serial_number = "B000000002"', "balance serial number"),
+        ('serial_number = "E0000001"', 'serial_number = "E0000002"', "thermohygrometer serial number"),
+    ],
+)
+def test_another_instrument_than_the_rig_file_names_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, find: str, put: str, sentence: str
+) -> None:
+    bench_side = bench.rig.load_rig_file
+
+    def changed(name: str | Path):  # the mock keeps the shipped facts, the bench believes others
+        _, text = bench_side(name)
+        assert find in text
+        return parse(RigFile, text.replace(find, put), "rig.toml"), text
+
+    monkeypatch.setattr(bench.rig, "load_rig_file", changed)
+    done = calibrate("sim", tmp_path / "runs")
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert "connect the right one" in done.stderr
+
+
+def test_a_check_weight_that_is_off_makes_the_run_inconclusive(rig_file: RigFileBuilder, tmp_path: Path) -> None:
+    done = calibrate(rig_file({"tolerance_mg = 2.0": "tolerance_mg = 0.001"}), tmp_path / "runs")
+    assert done.exit_code == 1
+    assert "Verdict: INCONCLUSIVE" in done.output
+    assert re.search(r"Remark: check weight before the run is .* mg off, tolerance 0\.001 mg", done.output)
+
+
+def test_a_pump_unplugged_in_the_run_is_reported_as_not_confirmed_stopped(
+    rig_file: RigFileBuilder, tmp_path: Path
+) -> None:
+    rig = rig_file(events='[[events]]\nat_h = 1.5\ndo = "unplug"\nport = "pump"\n')
+    done = calibrate(rig, tmp_path / "runs")
+    assert done.exit_code == 3
+    assert "Pump: STOP NOT CONFIRMED: sim:pump" in done.stderr
+    run = json.loads((only_folder(tmp_path / "runs") / "run.json").read_text())
+    assert run["pump_left"].startswith("STOP NOT CONFIRMED")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_is_told_to_end_stops_the_pump_like_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def told_to_end(rig, plan, record, progress):
+        def send(text: str, done_s: float, total_s: float) -> None:
+            if "24 mL/day" in text:
+                signal.raise_signal(getattr(signal, name))
+
+        return run_flow_calibration(rig, plan, record, send)
+
+    monkeypatch.setattr(bench.runner, "run_flow_calibration", told_to_end)
+    done = calibrate("sim", tmp_path / "runs")
+    assert done.exit_code == 130
+    assert_kept_and_stopped(tmp_path / "runs", readings=10)
+
+
+def test_a_second_ctrl_c_does_not_interrupt_the_stop_that_the_first_one_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_pump = bench.runner.stop_pump
+
+    def interrupted_twice(rig, plan, record, progress):
+        def press(text: str, done_s: float, total_s: float) -> None:
+            if "24 mL/day" in text:
+                signal.raise_signal(signal.SIGINT)
+
+        return run_flow_calibration(rig, plan, record, press)
+
+    def stop_with_another_press(rig):
+        signal.raise_signal(signal.SIGINT)
+        return stop_pump(rig)
+
+    monkeypatch.setattr(bench.runner, "run_flow_calibration", interrupted_twice)
+    monkeypatch.setattr(bench.runner, "stop_pump", stop_with_another_press)
+    done = calibrate("sim", tmp_path / "runs")
+    assert done.exit_code == 130
+    assert_kept_and_stopped(tmp_path / "runs", readings=10)
+
+
+def test_validating_on_a_rig_that_is_not_simulated_in_process_is_refused_before_anything_moves() -> None:
+    done = CliRunner().invoke(cli, ["validate", "flow-calibration", "--rig", "served", "--seeds", "1"])
+    assert done.exit_code == 2
+    assert "there is no truth to score against" in done.stderr

@@ -53,7 +53,15 @@ def test_a_line_is_answered_with_its_id_and_the_name(operator, sent, received):
 
 
 def test_an_operator_who_does_not_approve_says_no(operator):
-    assert operator(approves=False).say("ASK 1 Schön so?\n") == "ANSWER 1 no Simulated Operator\n"
+    desk = operator(approves=False)
+    assert desk.say("ASK approve-factor#1 Schön so?\n") == "ANSWER approve-factor#1 no Simulated Operator\n"
+    assert desk.say("ASK 2 Is the pan clean?\n") == "ANSWER 2 yes Simulated Operator\n"
+
+
+def test_what_the_operator_sees_wrong_is_answered_with_no(operator):
+    desk = operator({"sees_wrong": "vessel"})
+    assert desk.say("ASK vessel#1 Covered?\n") == "ANSWER vessel#1 no Simulated Operator\n"
+    assert desk.say("ASK draught#2 Closed?\n") == "ANSWER draught#2 yes Simulated Operator\n"
 
 
 def test_the_hand_takes_its_time_and_answers_when_it_is_done(operator):

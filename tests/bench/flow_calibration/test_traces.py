@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.flow_calibration.acquisition import Data
+from bench.flow_calibration.reduction import zero_slopes
 from bench.flow_calibration.result import AS_FOUND, RunResult
-from bench.flow_calibration.traces import Trace, corrected_for_buoyancy, residual, thinned, weighed, zero_slopes
+from bench.flow_calibration.traces import Trace, corrected_trace, residual, thinned, weighed
 from bench.metrology import air_density_kg_per_m3
 from bench.recording import Air, Entry, Note, Reading, Segment
 from bench.rigfile import load_rig_file
@@ -76,7 +77,7 @@ def test_a_reading_in_denser_air_is_raised_by_the_lift_on_vessel_and_liquid() ->
     file, _ = load_rig_file("sim")
     air = [Air(0.0, 20.0, 50.0, 1000.0), Air(10.0, 20.0, 50.0, 1010.0)]
     raw = Trace(np.array([0.0, 10.0]), np.array([37_000.0, 37_000.0]))
-    corrected = corrected_for_buoyancy(raw, Data(air=air), file)
+    corrected = corrected_trace(raw, Data(air=air), file)
     thin, dense = (air_density_kg_per_m3(20.0, pressure, 50.0) for pressure in (1000.0, 1010.0))
     volume_ml = file.vessel.glass_volume_ml + file.vessel.contents_ml
     assert math.isclose(corrected.values[1] - corrected.values[0], (dense - thin) * volume_ml, rel_tol=1e-6)
@@ -85,7 +86,7 @@ def test_a_reading_in_denser_air_is_raised_by_the_lift_on_vessel_and_liquid() ->
 def test_without_readings_of_the_air_nothing_is_called_corrected() -> None:
     file, _ = load_rig_file("sim")
     with pytest.raises(ValueError, match="the air was not read"):
-        corrected_for_buoyancy(Trace(np.array([0.0]), np.array([1.0])), Data(), file)
+        corrected_trace(Trace(np.array([0.0]), np.array([1.0])), Data(), file)
 
 
 def test_zero_slopes_are_signed_and_one_for_each_segment() -> None:
@@ -94,7 +95,7 @@ def test_zero_slopes_are_signed_and_one_for_each_segment() -> None:
     mass_mg = 5.0 - 0.3 * time_s / HOUR_S + 0.005 * rng.standard_normal(len(time_s))
     zeros = [segment("zero", at * HOUR_S, (at + 1) * HOUR_S) for at in (0, 2)]
     flow = segment("between", HOUR_S, 2 * HOUR_S)
-    slopes = zero_slopes(Trace(time_s, mass_mg), [zeros[0], flow, zeros[1]], 0.001)
+    slopes, _ = zero_slopes(time_s, mass_mg, [zeros[0], flow, zeros[1]], 0.001)
     assert len(slopes) == 2
     for slope in slopes:
         off = slope.slope_mg_per_s * HOUR_S + 0.3
