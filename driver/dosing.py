@@ -15,6 +15,7 @@ from msgspec.structs import asdict
 from driver.errors import (
     DoseNotStarted,
     DoseUncertain,
+    DriverError,
     JournalError,
     LinkError,
     LinkTimeout,
@@ -92,6 +93,7 @@ class Dosing:
         self.started: set[int] = set()
         self.uncertain: dict[int, str] = {}
         self.journal_fault: JournalError | None = None
+        self._seen_by_pump: set[int] = set()
 
     def reconcile(self) -> None:
         """Ask the pump for every command whose end the journal does not tell. What stays open is in `uncertain`."""
@@ -109,7 +111,7 @@ class Dosing:
             raise DoseUncertain(
                 self._link.port,
                 f"no dosing before the uncertain is resolved: {listed}. It counts as delivered: weigh or inspect, "
-                "then resolve it by an operator's name",
+                'then call Pump.resolve(id, by="name") for each',
                 tuple(self.uncertain),
             )
 
@@ -159,7 +161,7 @@ class Dosing:
         self.started.clear()
 
     def resolve(self, id_: int, by: str) -> None:
-        """An operator takes an uncertain command, as delivered, on their name.
+        """An operator takes an uncertain command, as delivered, on their name; it is still stopped on leaving.
 
         Raises:
             ValueError: the command is not uncertain, or there is no name.
@@ -168,13 +170,22 @@ class Dosing:
         if id_ not in self.uncertain:
             raise ValueError(f"command {id_} is not uncertain")
         if not by.strip():
-            raise ValueError("an uncertain dose is resolved by an operator's name, which is missing")
-        values = self._journal.unresolved()[id_].values
-        self._journal.outcome(id_, "resolved", 0.0, values.get("volume_ul", 0.0), by=by)
+            raise ValueError(f'the name of the operator is missing: Pump.resolve({id_}, by="name")')
+        volume_ul = self._journal.values(id_).get("volume_ul")
+        self._journal.outcome(id_, "resolved", None if volume_ul is None else 0.0, volume_ul, by=by)
         del self.uncertain[id_]
-        self.started.discard(id_)
 
     def _commit(self, id_: int, commit: Commit) -> Dose:
+        """COMMIT and what became of it; an interrupt leaves the command in doubt, to be settled before the next."""
+        try:
+            return self._committed(id_, commit)
+        except DriverError:
+            raise
+        except BaseException:
+            self._doubt(id_, "the wait for the reply to COMMIT was interrupted")
+            raise
+
+    def _committed(self, id_: int, commit: Commit) -> Dose:
         try:
             return self._settle(id_, self._link.request(commit, CommandResult))
         except NakError as refusal:
@@ -192,8 +203,11 @@ class Dosing:
         if result.command_id != id_:
             raise self._doubt(id_, f"the pump answers for command {result.command_id}")
         if state == CommandState.UNKNOWN:
+            if id_ in self._seen_by_pump or self._journal.state(id_) not in (None, "", "not_started"):
+                raise self._doubt(id_, "the pump now says that it never saw it")
             self._close(id_, "not_started", 0.0, 0.0)
             raise DoseNotStarted(self._link.port, f"the pump never saw command {id_}; nothing was dosed, ask again")
+        self._seen_by_pump.add(id_)
         if state == CommandState.RUNNING:
             self.uncertain.pop(id_, None)
             self._note(id_, "running", low_ul, high_ul)
@@ -222,12 +236,21 @@ class Dosing:
             self.journal_fault = error
 
     def _doubt(self, id_: int, why: str) -> DoseUncertain:
+        """The error to raise; only a command whose end the journal does not tell blocks the next dose."""
+        if id_ not in self._journal.unresolved():
+            state = self._journal.state(id_)
+            known = "does not know it" if state is None else f"has it as {state}"
+            return DoseUncertain(
+                self._link.port,
+                f"what became of command {id_} cannot be told, because {why}; the journal {known}",
+                (id_,),
+            )
         values = ", ".join(f"{name} {value:g}" for name, value in self._journal.values(id_).items())
         self.uncertain[id_] = f"{values}: {why}"
         return DoseUncertain(
             self._link.port,
             f"command {id_} ({values}) may have been carried out wholly, partly or not at all, because {why}; it "
-            "counts as delivered. Open the pump again to ask it, or resolve the command by an operator's name",
+            f'counts as delivered. Open the pump again to ask it, or call Pump.resolve({id_}, by="name")',
             (id_,),
         )
 

@@ -16,6 +16,11 @@ class DriverError(Exception):
         self.port = port
         self.sentence = sentence
 
+    @property
+    def finding(self) -> str:
+        """What happened, without the advice after it: for a sentence that gives its own."""
+        return self.sentence.partition("; ")[0]
+
     def __reduce__(self) -> tuple[Callable[..., DriverError], tuple[Any, ...]]:
         """Errors cross process borders whole, whatever their constructors take."""
         return _rebuilt, (type(self), self.args, self.__dict__)
@@ -105,6 +110,10 @@ class DoseUncertain(PumpError):
 
 class CalibrationMismatch(PumpError):
     """The step volume read back is not the one that was written."""
+
+
+class CalibrationUnverified(PumpError):
+    """A step volume was written, the pump says so, and could not be read back."""
 
 
 class StopUnconfirmed(PumpError):

@@ -111,16 +111,21 @@ class Journal:
         self._append("commit", id=id_, kind=kind, values=dict(values))
         self._entries[id_] = Entry(kind, dict(values))
 
-    def outcome(self, id_: int, state: str, low_ul: float, high_ul: float, *, by: str | None = None) -> None:
+    def outcome(
+        self, id_: int, state: str, low_ul: float | None, high_ul: float | None, *, by: str | None = None
+    ) -> None:
         """Note what became of a command; `by` names the operator who said so, where the pump could not.
 
+        Volumes that are not known are None and left out.
+
         Raises:
-            JournalError: it could not be written.
+            JournalError: it could not be written; what was known before still holds.
         """
+        said = {"delivered_low_ul": low_ul, "delivered_high_ul": high_ul, "by": by}
+        known = {name: value for name, value in said.items() if value is not None}
+        self._append("outcome", id=id_, state=state, **known)
         if id_ in self._entries:
             self._entries[id_].state = state
-        said = {} if by is None else {"by": by}
-        self._append("outcome", id=id_, state=state, delivered_low_ul=low_ul, delivered_high_ul=high_ul, **said)
 
     def stop(self, *, confirmed: bool) -> None:
         """Note a STOP that was sent.

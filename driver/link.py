@@ -35,21 +35,20 @@ class Link:
     def request(self, message: Message, answer: type[ReplyT], *, timeout_s: float | None = None) -> ReplyT:
         """Send a request and wait for its reply, the session's retries included, at most `timeout_s`.
 
+        What an interrupt left outstanding is given up first, so that it never keeps STOP back; its reply will be stale.
+
         Raises:
             NakError: the pump refused it and did nothing.
             LinkTimeout: no answer; the pump may or may not have acted on it.
             PortLost: the port is gone; the pump may or may not have acted on it.
         """
         deadline = Deadline(self._clock, timeout_s)
+        self.session.abandon()
         self.session.request(message, self._clock.monotonic())
-        try:
-            while True:
-                self._send()
-                outcome = self._wait(deadline)
-                if outcome is not None:
-                    break
-        finally:
-            self._abandon()
+        outcome = None
+        while outcome is None:
+            self._send()
+            outcome = self._wait(deadline)
         if isinstance(outcome, Refused):
             raise NakError(self.port, type(message).__name__, outcome.nak.reason, outcome.nak.detail)
         if isinstance(outcome, TimedOut):
@@ -92,9 +91,3 @@ class Link:
             else:
                 outcome = event
         return outcome
-
-    def _abandon(self) -> None:
-        """Give up what is still outstanding, when an exception left it so: its reply will be stale."""
-        while self.session.next_deadline() is not None:
-            self.session.poll(float("inf"))
-        self.session.data_to_send()

@@ -11,9 +11,11 @@ from driver.clock import Clock, Deadline, SystemClock
 from driver.dosing import Continuous, Dose, Dosing, require_positive
 from driver.errors import (
     CalibrationMismatch,
+    CalibrationUnverified,
     DoseUncertain,
     DriverError,
     JournalError,
+    LinkError,
     ObserverOnly,
     StopUnconfirmed,
     TransportError,
@@ -206,13 +208,22 @@ class Pump:
 
         Raises:
             ValueError: the volume is not a positive number.
-            CalibrationMismatch: the pump now holds another value.
-            DriverError: see `Dosing.carry_out`; only after DoseUncertain may it have been written.
+            CalibrationMismatch: it was written, and the pump now holds another value.
+            CalibrationUnverified: it was written, and could not be read back.
+            DoseUncertain: it may have been written, or an earlier command is unresolved.
+            DriverError: any other; nothing was written, see `Dosing.carry_out`.
         """
         require_positive(step_volume_nl, "a step volume", "nL")
         dose = self._ready_to_dose().carry_out(ProposeCalibration(0, step_volume_nl))
         agreed_nl = dose.canonical["step_volume_nl"]
-        read = self.calibration()
+        try:
+            read = self.calibration()
+        except (LinkError, TransportError) as error:
+            raise CalibrationUnverified(
+                self.port,
+                f"a step volume of {agreed_nl!r} nL was written and not read back ({error.finding}); "
+                "compare it with Pump.calibration() before the pump is used",
+            ) from error
         if read.step_volume_nl != agreed_nl:
             raise CalibrationMismatch(
                 self.port, f"a step volume of {agreed_nl!r} nL was written and {read.step_volume_nl!r} nL is read back"
@@ -307,20 +318,25 @@ class Pump:
         return dosing
 
     def _wait_for(self, dose: Dose) -> Dose:
-        """Until a bolus has ended, on the process clock; telemetry is taken in meanwhile."""
+        """Until a bolus has ended, on the process clock; telemetry is taken in meanwhile.
+
+        Only an answer asked for after the latest end counts as overdue: lost replies take time on the I/O clock, in
+        which a rig faster than real time comes far, and a retry is answered with what was so at the first attempt.
+        """
         dosing = self._control()
         expected_s = 3600.0 * dose.canonical["volume_ul"] / dose.canonical["rate_ul_per_h"]
         expected = Deadline(self._clock, expected_s)
         latest = Deadline(self._clock, 1.5 * expected_s + BOLUS_GRACE_S)
         while dose.state == CommandState.RUNNING:
-            if latest.expired:
+            is_overdue = latest.expired
+            self._pause(min(max(expected.remaining_s / 2.0, SHORTEST_POLL_S), LONGEST_POLL_S))
+            dose = dosing.result(dose.id)
+            if is_overdue and dose.state == CommandState.RUNNING:
                 raise DoseUncertain(
                     self.port,
                     f"bolus {dose.id} should have ended after {expected_s:.0f} s and still runs; stop the pump",
                     (dose.id,),
                 )
-            self._pause(min(max(expected.remaining_s / 2.0, SHORTEST_POLL_S), LONGEST_POLL_S))
-            dose = dosing.result(dose.id)
         return dose
 
     def _pause(self, seconds: float) -> None:

@@ -34,7 +34,7 @@ def send_stop(link: Link) -> Stopped:
         except LinkTimeout:
             continue
         except (LinkError, TransportError) as error:
-            why = error.sentence
+            why = error.finding
             break
     raise unconfirmed(link.port, why)
 

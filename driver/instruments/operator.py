@@ -63,7 +63,7 @@ class ConsoleOperator:
 
     def confirm(self, key: str, text: str) -> Answer:
         """Print the question and wait for the answer, as long as it takes."""
-        return Answer(key, text, self._asks(f"{text} [yes/no] "), self.name)
+        return Answer(key, text, self._asks(f"{text} (yes/no) "), self.name)
 
     def set_stopcock(self, open: bool) -> None:  # noqa: A002
         """Print the request and wait for a yes.
@@ -72,7 +72,7 @@ class ConsoleOperator:
             OperatorError: the answer was no, or the input ended.
         """
         action = "open" if open else "close"
-        if not self._asks(f"Please {action} the stopcock. Is it {'open' if open else 'closed'}? [yes/no] "):
+        if not self._asks(f"Please {action} the stopcock. Is it {'open' if open else 'closed'}? (yes/no) "):
             raise OperatorError("terminal", f"{self.name} did not {action} the stopcock", command=f"{action}-stopcock")
 
     def set_check_weight(self, on_pan: bool) -> None:
@@ -82,7 +82,7 @@ class ConsoleOperator:
             OperatorError: the answer was no, or the input ended.
         """
         request = "put the check weight on the pan" if on_pan else "take the check weight off the pan"
-        if not self._asks(f"Please {request} and close the draught shield. Done? [yes/no] "):
+        if not self._asks(f"Please {request} and close the draught shield. Done? (yes/no) "):
             command = "put-check-weight" if on_pan else "take-check-weight"
             raise OperatorError("terminal", f"{self.name} did not {request}", command=command)
 

@@ -6,6 +6,7 @@ import errno
 import heapq
 from collections.abc import Callable
 from itertools import count
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ POLL_NS = 100_000
 
 
 class HandClock:
-    """Virtual time in whole nanoseconds; whatever is due happens while someone sleeps or waits."""
+    """Virtual time in whole nanoseconds, rounded up; whatever is due happens while someone sleeps or waits."""
 
     def __init__(self) -> None:
         self.now_ns = 0
@@ -26,7 +27,7 @@ class HandClock:
         return self.now_ns / NS_PER_S
 
     def sleep(self, seconds: float) -> None:
-        self._run(round(seconds * NS_PER_S), lambda: False)
+        self._run(ceil(seconds * NS_PER_S), lambda: False)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self.now_ns + round(seconds * NS_PER_S), next(self._order), action))

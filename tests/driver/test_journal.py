@@ -117,6 +117,19 @@ def test_a_disk_that_fills_again_and_again_never_damages_what_was_durable(journa
         disk.files[PATH] = whole
 
 
+def test_an_outcome_that_could_not_be_written_is_not_known_and_can_be_noted_again(journal, disk):
+    disk.room = 0
+    with pytest.raises(JournalError):
+        journal.outcome(2, "resolved", None, None, by="R. Vogel")
+    assert list(journal.unresolved()) == [2]
+    disk.room = None
+    journal.outcome(2, "resolved", None, None, by="R. Vogel")
+    assert journal.state(2) == reread(disk).state(2) == "resolved"
+    last = json.loads(disk.files[PATH].splitlines()[-1])
+    assert last["by"] == "R. Vogel"
+    assert not [key for key in last if key.startswith("delivered")]
+
+
 def test_a_torn_end_is_reported(journal, disk):
     disk.files[PATH] = disk.files[PATH][:-20]
     [notice] = reread(disk).notices

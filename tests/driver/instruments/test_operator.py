@@ -21,7 +21,7 @@ def console(typed):
 def test_a_person_answers_yes_or_no_and_the_end_of_input_is_no(typed, yes):
     operator, output = console(typed)
     assert operator.confirm("door", "Is the door closed?") == Answer("door", "Is the door closed?", yes, "R. Vogel")
-    assert output.getvalue() == "Is the door closed? [yes/no] "
+    assert output.getvalue() == "Is the door closed? (yes/no) "
 
 
 def test_what_is_neither_yes_nor_no_is_asked_again():

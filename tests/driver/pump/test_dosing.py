@@ -13,17 +13,23 @@ from hypothesis import strategies as st
 
 from driver import (
     CalibrationMismatch,
+    CalibrationUnverified,
     Continuous,
     DoseNotStarted,
     DoseUncertain,
     DriverError,
+    Journal,
     JournalError,
     LinkTimeout,
     NakError,
     ProposalMismatch,
+    Pump,
+    ScaledClock,
     StopUnconfirmed,
 )
 from protocol import (
+    Calibration,
+    CalibrationRequest,
     CommandResult,
     CommandState,
     Commit,
@@ -218,12 +224,100 @@ def test_a_dose_the_pump_has_forgotten_blocks_until_an_operator_takes_it_by_name
         with open_pump() as pump, pytest.raises(DoseUncertain, match="the pump has forgotten it"):
             pump.bolus(1.0)
     with open_pump() as pump:
-        with pytest.raises(ValueError, match="by an operator's name"):
+        with pytest.raises(ValueError, match=r'Pump\.resolve\(1, by="name"\)'):
             pump.resolve(1, by=" ")
         pump.resolve(1, by="R. Vogel")
         device.forgets = False
         assert pump.bolus(1.0).state == CommandState.DONE
     assert [(r["by"], r["delivered_high_ul"]) for r in records(disk, "outcome") if "by" in r] == [("R. Vogel", 10.0)]
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 60.0])
+def test_an_interrupted_wait_for_the_reply_to_commit_is_settled_before_the_next_dose(
+    open_pump, wire, device, clock, pause_s
+):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult)
+        clock.after(0.3, wire.interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pump.bolus(10.0)
+        assert pump.uncertain_doses == (1,)
+        clock.sleep(pause_s)
+        pump.bolus(10.0)
+        assert pump.journal.state(1) != ""
+    assert pump.uncertain_doses == ()
+
+
+def test_an_interrupted_wait_for_the_reply_to_commit_blocks_dosing_while_the_pump_does_not_tell(
+    open_pump, wire, device, clock
+):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=10)
+        clock.after(0.3, wire.interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pump.bolus(10.0)
+        with pytest.raises(DoseUncertain, match="no dosing before the uncertain is resolved: command 1"):
+            pump.bolus(10.0)
+    assert device.commits == [1]
+
+
+def test_a_pump_that_denies_a_command_it_once_reported_running_is_not_believed(open_pump, device, clock, disk):
+    open_pump().start(Continuous(20.0))
+    clock.sleep(36_000.0)
+    device.commands.clear()
+    device.last_id = 0
+    with open_pump() as pump:
+        assert pump.uncertain_doses == (1,)
+        with pytest.raises(DoseUncertain, match="the pump now says that it never saw it"):
+            pump.bolus(1.0)
+    assert records(disk, "outcome")[-1]["state"] == "running"
+
+
+def test_a_pump_that_denies_what_it_said_is_not_believed_where_a_full_disk_kept_it_from_being_noted(
+    open_pump, device, disk
+):
+    commit = device._on_Commit
+    device._on_Commit = lambda message: setattr(disk, "room", 0) or commit(message)
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        device.commands.clear()
+        device.last_id = 0
+        with pytest.raises(DoseUncertain, match="the pump now says that it never saw it"):
+            pump.dose(1)
+
+
+def test_an_operator_may_resolve_again_after_a_full_disk(open_pump, wire, disk):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=12)
+        with pytest.raises(DoseUncertain, match=r'Pump\.resolve\(1, by="name"\)'):
+            pump.bolus(10.0)
+        disk.room = 0
+        with pytest.raises(JournalError):
+            pump.resolve(1, by="R. Vogel")
+        assert pump.uncertain_doses == (1,)
+        disk.room = None
+        pump.resolve(1, by="R. Vogel")
+        assert pump.uncertain_doses == ()
+
+
+def test_an_infusion_is_taken_by_name_without_a_made_up_volume(open_pump, wire, disk):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=12)
+        with pytest.raises(DoseUncertain):
+            pump.start(Continuous(20.0))
+        pump.resolve(1, by="R. Vogel")
+        assert "delivered_high_ul" not in records(disk, "outcome")[-1]
+
+
+@pytest.mark.parametrize(("id_", "known"), [(1, "the journal has it as done"), (77, "the journal does not know it")])
+def test_asking_in_vain_for_a_finished_or_foreign_dose_does_not_block_dosing(open_pump, wire, id_, known):
+    with open_pump() as pump:
+        pump.bolus(1.0)
+        wire.fault("lose", CommandResult, times=9)
+        with pytest.raises(DoseUncertain, match=f"command {id_} .*the pump does not answer; {known}"):
+            pump.dose(id_)
+        assert pump.uncertain_doses == ()
+        assert pump.bolus(1.0).state == CommandState.DONE
 
 
 def test_a_port_lost_after_commit_leaves_an_uncertain_dose_and_an_unconfirmed_stop(open_pump, wire, device):
@@ -274,6 +368,15 @@ def test_a_pump_that_never_ends_its_bolus_is_not_waited_for_for_ever(open_pump, 
             pump.bolus(10.0, rate_ul_per_h=100.0)
 
 
+def test_lost_replies_on_a_rig_faster_than_real_time_make_no_bolus_overdue(wire, device, disk, clock):
+    device.clock = ScaledClock(600.0, clock)
+    journal = Journal.in_directory("/journals", disk)
+    with Pump.open(wire, clock=device.clock, io_clock=clock, journal=journal) as pump:
+        clock.after(0.02, lambda: wire.fault("lose", CommandResult, times=2))
+        assert pump.bolus(10.0, rate_ul_per_h=1000.0).state == CommandState.DONE
+    assert clock.monotonic() > 1.0
+
+
 def test_a_full_disk_doses_nothing(open_pump, device, disk):
     for room in (0, 5):
         disk.room = room
@@ -317,6 +420,22 @@ def test_a_step_volume_that_reads_back_otherwise_is_an_error(open_pump, device):
     device._on_CalibrationRequest = lambda m: msgspec.structs.replace(real(m), step_volume_nl=10.0)
     with open_pump() as pump, pytest.raises(CalibrationMismatch, match=r"of 10\.5 nL was written and 10\.0 nL is read"):
         pump.write_calibration(10.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("lose", "the pump did not answer CalibrationRequest"), ("unplug", r"the connection is gone .*")]
+)
+def test_a_step_volume_that_is_written_and_cannot_be_read_back_is_said_to_be_written(
+    open_pump, wire, device, kind, why
+):
+    with open_pump() as pump:
+        wire.fault(kind, CalibrationRequest)
+        wire.fault("lose", Calibration, times=3)
+        with pytest.raises(
+            CalibrationUnverified, match=rf"a step volume of 10\.5 nL was written .* \({why}\); compare"
+        ):
+            pump.write_calibration(10.5)
+    assert device.step_volume_nl == 10.5
 
 
 def test_a_step_volume_proposed_with_rounding_is_not_committed(open_pump, device):

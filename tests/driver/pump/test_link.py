@@ -77,6 +77,20 @@ def test_notifications_between_request_and_reply_are_kept_in_order(link, wire, e
     assert [item.sequence for item in link.drain().events] == [0, 1, 2]
 
 
+def test_an_interrupt_between_queueing_and_sending_leaves_the_link_usable(link, monkeypatch):
+    queue = link.session.request
+
+    def interrupted(message, now):
+        queue(message, now)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link.session, "request", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            link.request(StatusRequest(), Status)
+    assert link.request(CalibrationRequest(), Calibration).generation == 3
+
+
 def test_an_interrupted_request_leaves_the_link_usable(link, wire):
     wire.fault("interrupt", StatusRequest)
     with pytest.raises(KeyboardInterrupt):

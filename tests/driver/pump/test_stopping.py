@@ -66,6 +66,25 @@ def test_an_interrupted_commit_is_not_tried_again_ahead_of_the_stop(infuse_then,
     assert device.commits == []
 
 
+def test_an_interrupt_while_a_request_is_being_queued_does_not_keep_the_stop_back(infuse_then, device):
+    def interrupt_queueing(pump):
+        session = pump._link.session
+        queue = session.request
+
+        def interrupted(message, now):
+            session.request = queue
+            queue(message, now)
+            raise KeyboardInterrupt
+
+        session.request = interrupted
+        pump.status()
+
+    with pytest.raises(KeyboardInterrupt):
+        infuse_then(interrupt_queueing)
+    assert device.mode == Mode.STOPPED
+    assert infuse_then.pump.unconfirmed_stop is None
+
+
 def test_closing_without_a_context_stops_as_well(open_pump, device):
     pump = open_pump()
     pump.start(Continuous(20.0))
@@ -151,6 +170,17 @@ def test_stop_works_while_a_dose_is_uncertain(infuse_then, wire, device):
     assert device.mode == Mode.STOPPED
 
 
+def test_an_uncertain_infusion_taken_over_by_an_operator_is_still_stopped_on_leaving(open_pump, wire, device):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=12)
+        with pytest.raises(DoseUncertain):
+            pump.start(Continuous(20.0))
+        pump.resolve(1, by="R. Vogel")
+        assert device.mode == Mode.CONTINUOUS
+    assert stops(wire) == 1
+    assert device.mode == Mode.STOPPED
+
+
 def test_lost_stops_are_sent_again_until_confirmed(open_pump, wire, device):
     with open_pump() as pump:
         pump.start(Continuous(20.0))
@@ -164,6 +194,15 @@ def test_an_unconfirmed_stop_is_raised_with_the_port_and_what_to_do(infuse_then,
         infuse_then(lambda _: wire.fault("lose", Stop, times=99))
     assert "close the stopcock" in str(caught.value)
     assert infuse_then.pump.unconfirmed_stop is caught.value
+
+
+def test_an_unconfirmed_stop_tells_of_a_lost_port_without_a_second_thing_to_do(infuse_then, wire):
+    with pytest.raises(StopUnconfirmed) as caught:
+        infuse_then(lambda _: setattr(wire, "unplugged", True))
+    assert str(caught.value) == (
+        "hand:pump: STOP is not confirmed (the connection is gone (unplugged)) and the pump may still be delivering: "
+        "close the stopcock, restore the connection, then stop the pump again"
+    )
 
 
 def test_an_unconfirmed_stop_outranks_the_exception_it_follows(infuse_then, wire):
