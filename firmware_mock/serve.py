@@ -77,12 +77,12 @@ class Server:
         self.close()
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`. Whoever knocks is seen to last, and finds a port as earlier clients have left it."""
         began_s, began_ns = time.monotonic(), self._world.now_ns
         while not self._stopped:
             ready = self._selector.select(self._wait_s(began_s, began_ns))
             self._follow_wall_clock(began_s, began_ns)
-            for key, _ in ready:
+            for key, _ in sorted(ready, key=lambda item: isinstance(item[0].fileobj, TcpListener)):
                 key.data()
             self._give_to_hosts()
             if not ready:
@@ -137,17 +137,32 @@ class Server:
         client = served.listener.accept()
         if client is None:
             return
+        self._hear_out(served)
         if served.client is not None or not served.port.plugged:
             client.close()
             return
         served.client = client
         self._selector.register(client, selectors.EVENT_READ, partial(self._take, served, client))
 
-    def _take(self, served: _Served, endpoint: PtyEndpoint | TcpClient) -> None:
+    def _hear_out(self, served: _Served) -> None:
+        """Take all that the present client has written; one that hung up before the next one knocked is let go."""
+        if served.client is not None:
+            while self._take(served, served.client):
+                pass
+            if served.client.gone:
+                self._let_go(served, served.client)
+
+    def _let_go(self, served: _Served, client: TcpClient) -> None:
+        self._selector.unregister(client)
+        client.close()
+        served.client = None
+
+    def _take(self, served: _Served, endpoint: PtyEndpoint | TcpClient) -> bool:
         data = endpoint.receive()
         if data:
             with contextlib.suppress(PortUnplugged):
                 served.port.host.write(data)
+        return bool(data)
 
     def _unsettle_ptys(self) -> None:
         for served in self._served.values():
@@ -163,6 +178,4 @@ class Server:
                 if data:
                     served.client.send(data)
                 if served.client.gone or not served.port.plugged:
-                    self._selector.unregister(served.client)
-                    served.client.close()
-                    served.client = None
+                    self._let_go(served, served.client)

@@ -28,7 +28,7 @@ from bench.flow_calibration.result import (
     RateResult,
 )
 from bench.gates import ask_checklist, driver_notices, identify, weigh_check_weight
-from bench.metrology import Verdict, combine_verdicts
+from bench.metrology import Verdict, combine_verdicts, format_decimals
 from bench.recording import Record
 from bench.rig import Rig
 
@@ -121,7 +121,8 @@ def _calibrate(
         f"certificate expired: {item.role}, {item.certificate}, due {item.due}" for item in identities if item.expired
     ]
     doubts += [
-        f"check weight {weighing.when} the run is {weighing.off_mg:+.2f} mg off, tolerance {weighing.tolerance_mg:g} mg"
+        f"check weight {weighing.when} the run is {format_decimals(weighing.off_mg, 2)} mg off, "
+        f"tolerance {weighing.tolerance_mg:g} mg"
         for weighing in weighings
         if not weighing.passed
     ]
@@ -199,13 +200,13 @@ def adjust(rig: Rig, session: Acquisition, fit: Fit) -> Adjustment:
     """Propose a factor, have it approved by name, write it and read it back.
 
     Raises:
-        DriverError: the pump refused it, or holds another value afterwards.
+        DriverError: the pump refused it, holds another value afterwards, or (`CalibrationUnverified`) could not be read back.
     """
     before = rig.pump.calibration()
     previous_nl = before.step_volume_nl
     if fit.offset_is_significant:
         reason = (
-            f"no factor is proposed: the offset of {fit.offset_ul_per_h:+.3g} µL/h is significant "
+            f"no factor is proposed: the offset of {format_decimals(fit.offset_ul_per_h, 4)} µL/h is significant "
             f"(p = {fit.offset_p_value:.2g}); no factor would mend it"
         )
         session.note("adjustment", reason)

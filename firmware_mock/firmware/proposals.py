@@ -10,19 +10,19 @@ from typing import TypeAlias
 from firmware_mock.firmware.motor import nearest_ticks, realised_ul_per_h
 from firmware_mock.firmware.therapy import Therapy
 from protocol import Mode, NakReason, ProposeBolus, ProposeCalibration, ProposeContinuous
+from protocol.messages import NAK_DETAIL_BYTES
 from protocol.profile import ModelProfile
 
 Proposable: TypeAlias = ProposeContinuous | ProposeBolus | ProposeCalibration
-DETAIL_BYTES = 48
 
 
 class RefusedRequest(Exception):
-    """The request changes nothing; becomes a NAK."""
+    """The request changes nothing; becomes a NAK. Of `detail` is kept what the NAK's field can hold in UTF-8."""
 
     def __init__(self, reason: NakReason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        self.detail = detail
+        self.detail = detail.encode()[:NAK_DETAIL_BYTES].decode(errors="ignore")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from firmware_mock.firmware.alarms import Alarms
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.nvram import Memory, Nvram
-from firmware_mock.firmware.proposals import DETAIL_BYTES, Proposable, RefusedRequest, plan
+from firmware_mock.firmware.proposals import Proposable, RefusedRequest, plan
 from firmware_mock.firmware.telemetry import TelemetryStream
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
@@ -148,7 +148,7 @@ class PumpFirmware:
             try:
                 answer = self._answers[type(request.message)](request.message)
             except RefusedRequest as refusal:
-                answer = Nak(refusal.reason, refusal.detail[:DETAIL_BYTES])
+                answer = Nak(refusal.reason, refusal.detail)
             self._session.reply(request.seq, answer)
         self._send()
 
