@@ -200,7 +200,8 @@ def adjust(rig: Rig, session: Acquisition, fit: Fit) -> Adjustment:
     """Propose a factor, have it approved by name, write it and read it back.
 
     Raises:
-        DriverError: the pump refused it, holds another value afterwards, or (`CalibrationUnverified`) could not be read back.
+        DriverError: the pump refused it, holds another value afterwards, or could not be read back
+            (`CalibrationUnverified`: then the value is in the pump).
     """
     before = rig.pump.calibration()
     previous_nl = before.step_volume_nl
