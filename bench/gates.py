@@ -11,6 +11,7 @@ from bench.rig import Rig
 from driver.instruments import BalanceSettings
 
 WEIGHT_READINGS = 5
+LEAST_PRELOAD_DIVISIONS = 100
 STOP_NOT_CONFIRMED = "STOP NOT CONFIRMED"
 
 
@@ -90,6 +91,20 @@ def identify(rig: Rig, settings: BalanceSettings) -> tuple[Identity, ...]:
             file.check_weight.certificate, file.check_weight.due,
         ),
     )  # fmt: skip
+
+
+def check_preload(rig: Rig, shown_mg: float) -> None:
+    """Refuse a pan that shows nearly nothing: automatic zeroing, if any is left, would swallow the flow.
+
+    Raises:
+        SetupRefused: the balance shows less than 100 divisions.
+    """
+    least_mg = LEAST_PRELOAD_DIVISIONS * rig.file.balance.readability_mg
+    if shown_mg < least_mg:
+        raise SetupRefused(
+            f"the balance shows {shown_mg:.2f} mg; preload the pan to {least_mg:g} mg or more and do not tare it, "
+            "or automatic zeroing may swallow the flow"
+        )
 
 
 def ask_checklist(rig: Rig, settings: BalanceSettings) -> tuple[Answer, ...]:

@@ -109,6 +109,7 @@ class Outlet(Table):
     needle_diameter_mm: float = Field(gt=0)
     needle_standard_uncertainty_mm: float = Field(gt=0)
     meniscus_jump_mg: float = Field(ge=0)
+    meniscus_pitch_um: float = Field(gt=0)
     drop_volume_ul: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from bench.flow_calibration.analysis import fit_factor, rate_results
 from bench.flow_calibration.plan import load_plan
 from bench.flow_calibration.procedure import run_flow_calibration
 from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, reduce_session
-from bench.flow_calibration.result import AS_FOUND, AS_LEFT, Fit, FlowCalibrationResult, RateResult
+from bench.flow_calibration.result import AS_FOUND, Fit, FlowCalibrationResult, RateResult
 from bench.recording import Entry
 from bench.rig import open_rig
 from bench.rigfile import load_rig_file
@@ -73,8 +73,7 @@ class Tally:
 
         One factor for all rates leaves the unit's own dependence on the rate, so the factor may be off at any one rate.
         """
-        of_one_rate = self.what in (AS_FOUND, AS_LEFT)
-        unbiased = not of_one_rate or -Z_LIMIT <= self.mean_z * math.sqrt(self.n) <= Z_LIMIT
+        unbiased = self.what == CALIBRATION or -Z_LIMIT <= self.mean_z * math.sqrt(self.n) <= Z_LIMIT
         return self.lowest <= self.covered <= self.highest and unbiased
 
 

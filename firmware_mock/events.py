@@ -7,6 +7,8 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
+from firmware_mock.firmware.pump import PumpFirmware
+from firmware_mock.physics.head import Head
 from firmware_mock.physics.vessel import Vessel
 from firmware_mock.ports import Port
 from firmware_mock.scenario import ScenarioError
@@ -16,13 +18,18 @@ _KEYS = {
     "unplug": {"port"},
     "plug": {"port"},
     "overload": {"mass_g", "for_s"},
+    "reboot": set(),
+    "stall": set(),
 }
 
 
-def schedule_events(world: World, ports: Mapping[str, Port], vessel: Vessel) -> None:
+def schedule_events(
+    world: World, ports: Mapping[str, Port], vessel: Vessel, firmware: PumpFirmware, head: Head
+) -> None:
     """Put the scenario's events on the world's heap; each leaves evidence `event.<do>` when it happens.
 
-    `unplug` and `plug` take `port`; `overload` puts `mass_g` of steel on the pan, for `for_s` seconds or for good.
+    `unplug` and `plug` take `port`; `overload` puts `mass_g` of steel on the pan, for `for_s` seconds or for good;
+    `reboot` restarts the pump's firmware; `stall` stops the rotor without the firmware's knowledge.
 
     Raises:
         ScenarioError: an event is unknown, has an unknown key, lacks one or has a wrong value.
@@ -37,7 +44,9 @@ def schedule_events(world: World, ports: Mapping[str, Port], vessel: Vessel) -> 
             if key not in known:
                 raise ScenarioError(f"{where} ({do}) has no key {key!r}; known: {', '.join(sorted(known))}")
         at_ns = to_ns(3600.0 * _number(event, "at_h", where, lowest=0.0))
-        if do == "overload":
+        if do in ("reboot", "stall"):
+            _schedule(world, at_ns, f"event.{do}", firmware.reboot if do == "reboot" else head.halt)
+        elif do == "overload":
             mass_mg = 1e3 * _number(event, "mass_g", where, lowest=0.0)
             _schedule(world, at_ns, "event.overload", partial(_put_on, vessel, mass_mg))
             if "for_s" in event:

@@ -136,7 +136,7 @@ class Station:
         if "port" in rig.get("operator", {}):
             weight = CheckWeight(world, rig, self.vessel)
             Hand(world, self._port(rig, "operator"), rig, self.line.set_stopcock, weight.set_on_pan)
-        schedule_events(world, self.ports, self.vessel)
+        schedule_events(world, self.ports, self.vessel, self.firmware, self.head)
 
     @classmethod
     def from_rig_file(cls, rig: str | Path | Mapping[str, Any], world: World) -> Station:

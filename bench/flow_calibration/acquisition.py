@@ -18,7 +18,7 @@ from bench.rig import Rig
 from driver import Continuous
 from driver.errors import BalanceNotReady
 from driver.instruments import Reading as BalanceReading
-from protocol import Mode
+from protocol import EventCode, Mode
 
 PHASE_REVOLUTION_S = 60.0
 AIR_EVERY_S = 300.0
@@ -26,6 +26,8 @@ TELEMETRY_A_WINDOW = 40
 TELEMETRY_EVERY_S = (2.0, 600.0)
 NOT_READY_RETRY_S = 1.0
 STALE_INTERVALS = 3.0
+STEP_TOLERANCE = 0.005
+STEP_SLACK = 2
 NOT_READY_ATTEMPTS = 30
 
 Progress = Callable[[str, float], None]
@@ -82,6 +84,8 @@ class Acquisition:
         self._air_due_s = self.now_s
         self._telemetry_s = 0.0
         self._lost = 0
+        rig.pump.service()
+        rig.pump.telemetry()  # what the pump sent before the session, such as its own start, is not of the session
 
     @property
     def now_s(self) -> float:
@@ -127,11 +131,13 @@ class Acquisition:
             self._rig.pump.start(Continuous(rate))
         self._subscribe(run.flow_s)
         self.wait(self._settling_s)
+        window_start = len(self.data.pump)
         self._sample(stage, "first end", run.end_s, self._window.end_readings, rate, repeat)
         between_s = run.window_s - run.end_s
         if between_s > 0 and self._window.between_readings:
             self._sample(stage, "between", between_s, self._window.between_readings, rate, repeat)
         self._sample(stage, "last end", run.end_s, self._window.end_readings, rate, repeat)
+        self._check_steps(run, window_start)
         self._rig.pump.stop()
         self._subscribe(0.0)
         self.wait(self._settling_s)
@@ -192,6 +198,8 @@ class Acquisition:
             )  # fmt: skip
         for event in batch.events:
             self._add(PumpEvent(self.now_s, event.sequence, event.device_time_us, event.code, event.argument))
+            if event.code == EventCode.BOOT:
+                raise RunAborted("the pump restarted in the session; what it delivered since cannot be told")
         self._lost += batch.lost + batch.overflowed + batch.dropped
 
     def _check_running(self) -> None:
@@ -204,6 +212,22 @@ class Acquisition:
             raise RunAborted("the pump stopped infusing in the run, without being told to")
         if stale:
             self._rig.pump.subscribe(self._telemetry_s)
+
+    def _check_steps(self, run: RunPlan, window_start: int) -> None:
+        """The motor must have turned as the rate says, by the pump's own count and clock."""
+        samples = self.data.pump[window_start:]
+        if len(samples) < 2:
+            raise RunAborted("hardly any telemetry came in the window, so its steps and head temperature are not known")
+        first, last = samples[0], samples[-1]
+        elapsed_s = (last.device_time_us - first.device_time_us) / 1e6
+        planned = elapsed_s / run.revolution_s * self._rig.model.steps_per_revolution
+        counted = last.steps - first.steps
+        tolerated = STEP_SLACK + STEP_TOLERANCE * planned
+        if not -tolerated <= counted - planned <= tolerated:
+            raise RunAborted(
+                f"the pump counted {counted} steps in the window where {run.rate_ul_per_h * 0.024:g} mL/day takes "
+                f"{planned:.0f}; did the motor stall, or the therapy change?"
+            )
 
     def _add(self, entry: Entry) -> None:
         self._record.add(entry)

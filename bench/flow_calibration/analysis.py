@@ -14,7 +14,6 @@ from bench.flow_calibration.reduction import (
     Corrections,
     FloatArray,
     Reduced,
-    liquid_density_kg_per_m3,
 )
 from bench.flow_calibration.result import AsLeftCheck, BudgetRow, Fit, RateResult, RunResult
 from bench.metrology import (
@@ -122,6 +121,7 @@ def check_as_left(
                 standard_uncertainty_pct=combined.standard_uncertainty,
                 dof=_finite(combined.dof),
                 expanded_uncertainty_pct=combined.expanded_uncertainty,
+                p_value=_p_value(rate.error_pct / combined.standard_uncertainty, combined.dof),
                 agrees=-combined.expanded_uncertainty <= rate.error_pct <= combined.expanded_uncertainty,
             )
         )
@@ -146,6 +146,7 @@ def _rate_result(
     inputs = [
         Input(REPEATABILITY, repeatability / math.sqrt(count), dof=dof),
         *_contained(runs, reduced, file),
+        *_hanging_drop(runs, file),
         *(Input(item.name, 1.0, item.effect_pct) for item in common_inputs(file, runs)),
     ]
     combined = combine(inputs)
@@ -184,13 +185,19 @@ def _contained(runs: tuple[RunResult, ...], reduced: Reduced, file: RigFile) -> 
     if file.outlet.kind == "immersed":
         jump_mg = min(file.outlet.meniscus_jump_mg, meniscus_mg(file.outlet.needle_diameter_mm))
         listed.append(("meniscus on the needle", jump_mg / math.sqrt(6.0)))
-    if file.outlet.drop_volume_ul is not None:
-        drop_ul = drop_standard_uncertainty_ul(file.outlet.drop_volume_ul)
-        listed.append(("hanging drop", drop_ul * liquid_density_kg_per_m3(file, runs[0].air_temperature_c) / 1000.0))
     return [
         Input(name, 100.0 * uncertainty_mg / mass_mg / root, contained_in=REPEATABILITY)
         for name, uncertainty_mg in listed
     ]
+
+
+def _hanging_drop(runs: tuple[RunResult, ...], file: RigFile) -> list[Input]:
+    """A drop outlet delivers whole drops: repeats that count the same number all err by the same part of a drop."""
+    if file.outlet.drop_volume_ul is None:
+        return []
+    volume_ul = math.fsum(run.commanded_ul for run in runs) / len(runs)
+    drop_pct = 100.0 * drop_standard_uncertainty_ul(file.outlet.drop_volume_ul) / volume_ul
+    return [Input("hanging drop", drop_pct, distribution="triangular")]
 
 
 def _time_stamps_mg(runs: tuple[RunResult, ...]) -> float:
@@ -241,6 +248,13 @@ def _common_covariance(rates: Sequence[RateResult], file: RigFile, corrections: 
         return np.zeros((len(rates), len(rates)))
     covariance: FloatArray = effects @ effects.T
     return covariance
+
+
+def _p_value(t: float, dof: float) -> float:
+    """Probability of a deviation of at least |t| standard uncertainties to either side, by Student's t."""
+    from scipy.special import stdtr
+
+    return 2.0 * float(stdtr(dof, -math.fabs(t)))
 
 
 def _finite(dof: float) -> float | None:

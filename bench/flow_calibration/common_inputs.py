@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.flow_calibration.reduction import liquid_density_kg_per_m3, liquid_expansion_per_k
+from bench.flow_calibration.reduction import liquid_density_kg_per_m3, liquid_expansion_per_k, pinned_share
 from bench.flow_calibration.result import RunResult
 from bench.metrology import z_factor_ul_per_mg
 from bench.rigfile import RigFile
@@ -31,6 +31,7 @@ def common_inputs(file: RigFile, runs: Sequence[RunResult]) -> tuple[CommonInput
     immersed = [
         CommonInput("immersion, needle diameter", -100.0 * _immersion_effect(file, needle=True)),
         CommonInput("immersion, vessel diameter", 100.0 * _immersion_effect(file, needle=False)),
+        CommonInput("zero slope, pinned meniscus", 100.0 * _pinned_effect(file, runs)),
     ]
     return (
         CommonInput("balance sensitivity", 1e-4 * balance.sensitivity_standard_uncertainty_ppm),
@@ -77,6 +78,12 @@ def _immersion_effect(file: RigFile, *, needle: bool) -> float:
         else file.vessel.diameter_standard_uncertainty_mm / file.vessel.inner_diameter_mm
     )
     return 2.0 * ratio**2 / (1.0 - ratio**2) * relative
+
+
+def _pinned_effect(file: RigFile, runs: Sequence[RunResult]) -> float:
+    """Half of the correction for the pinned meniscus: jumps and pitches seen are rough figures."""
+    lost_mg = math.fsum(run.zero_slope_mg_per_h * (run.end_s - run.start_s) / 3600.0 for run in runs)
+    return pinned_share(file) / 2.0 * lost_mg / math.fsum(run.mass_change_mg for run in runs)
 
 
 def _trapped_effect_ul(file: RigFile, runs: Sequence[RunResult]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -18,8 +19,10 @@ from protocol.profile import ModelProfile
 HOURS_PER_DAY = 24.0
 NOMINAL_DENSITY_MG_PER_UL = 1.0
 LEAST_END_S = 60.0
-LEAST_PRELOAD_DIVISIONS = 100
 DROP_SHARE_OF_LIMIT = 0.25
+ORDER_DRAWS = 200
+LOW_RATE_ML_PER_DAY = 0.5
+LONGEST_LOW_RATE_FLOW_S = 8.0 * 3600.0
 
 
 class Window(Table):
@@ -122,9 +125,12 @@ class RunPlan:
         return self.rate_ul_per_h * self.flow_s / 3600.0
 
 
-def run_plan(plan: FlowCalibrationPlan, model: ModelProfile, rate_ul_per_h: float) -> RunPlan:
-    """What a rate comes to on a pump."""
-    revolution_ul = model.step_volume_nl * model.steps_per_revolution / 1000.0
+def run_plan(
+    plan: FlowCalibrationPlan, model: ModelProfile, rate_ul_per_h: float, *, step_volume_nl: float | None = None
+) -> RunPlan:
+    """What a rate comes to on a pump that is calibrated to a step volume, the model's own without one."""
+    step_nl = step_volume_nl if step_volume_nl is not None else model.step_volume_nl
+    revolution_ul = step_nl * model.steps_per_revolution / 1000.0
     revolution_s = 3600.0 * revolution_ul / rate_ul_per_h
     end_revolutions = max(1, math.ceil(LEAST_END_S / revolution_s))
     while math.gcd(end_revolutions * model.rollers, plan.window.end_readings) > 1:
@@ -145,30 +151,34 @@ def run_plan(plan: FlowCalibrationPlan, model: ModelProfile, rate_ul_per_h: floa
 
 
 def balanced_order(n_rates: int, repeats: int, rng: random.Random) -> list[tuple[int, int]]:
-    """(rate index, repeat) in the order to run: each repeat is a block of all rates, cyclic shifts of a random order.
+    """(rate index, repeat) in the order to run: each repeat is a block of all rates, a cyclic shift of a random order.
 
-    So a drift through the block does not favour a rate, and no rate follows itself.
+    With as many repeats as rates every rate stands once at every place of the block, so a drift through the block
+    favours none. No rate follows itself, for neighbours share a zero segment; two rates therefore alternate.
     """
     base = list(range(n_rates))
     rng.shuffle(base)
     shifts = [index % n_rates for index in range(repeats)]
-    rng.shuffle(shifts)
-    order: list[tuple[int, int]] = []
-    for repeat, shift in enumerate(shifts):
-        block = base[shift:] + base[:shift]
-        if order and n_rates > 1 and order[-1][0] == block[0]:
-            block = block[1:] + block[:1]
-        order += [(rate, repeat) for rate in block]
-    return order
+    for _ in range(ORDER_DRAWS):
+        rng.shuffle(shifts)
+        if n_rates == 1 or all((one - 1) % n_rates != other for one, other in pairwise(shifts)):
+            break
+    else:
+        shifts = [0] * repeats
+    return [(rate, repeat) for repeat, shift in enumerate(shifts) for rate in base[shift:] + base[:shift]]
 
 
-def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile) -> None:
+def check_feasible(
+    plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile, *, reservoir_ul: float | None = None
+) -> None:
     """Refuse what the station cannot do, before anything moves; all reasons at once.
+
+    `reservoir_ul` is what the pump itself reports to hold; a full reservoir without it.
 
     Raises:
         SetupRefused: a rate outside the model's range; more than reservoir, vessel or balance hold; a vessel that
-            loses too much for the lowest rate; a pan loaded too little for automatic zeroing to stay away; drops
-            too large for a window.
+            loses too much for the lowest rate; a low-rate run too long, or through silicone; drops too large for a
+            window.
     """
     reasons = [
         f"rate {_ml_per_day(rate)} mL/day is outside the range of {model.name}, "
@@ -177,7 +187,8 @@ def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile)
         if not model.rate_min_ul_per_h * (1 - 1e-9) <= rate <= model.rate_max_ul_per_h * (1 + 1e-9)
     ]
     needed_ml = needed_volume_ul(plan, rig, model) / 1000.0
-    usable_ml = (model.reservoir_volume_ul - model.reservoir_alarm_ul) / 1000.0
+    held_ul = model.reservoir_volume_ul if reservoir_ul is None else min(reservoir_ul, model.reservoir_volume_ul)
+    usable_ml = max(0.0, held_ul - model.reservoir_alarm_ul) / 1000.0
     if needed_ml > usable_ml:
         reasons.append(
             f"the plan needs {needed_ml:.2f} mL, the reservoir gives {usable_ml:.2f} mL before its alarm; "
@@ -192,13 +203,7 @@ def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile)
             f"vessel, liquid and check weight come to {load_g:.1f} g, the balance weighs "
             f"{rig.balance.capacity_g:.1f} g; take a smaller vessel or check weight"
         )
-    if (
-        rig.vessel.glass_mass_g + rig.vessel.contents_ml
-    ) * 1000.0 < LEAST_PRELOAD_DIVISIONS * rig.balance.readability_mg:
-        reasons.append(
-            f"the pan carries less than {LEAST_PRELOAD_DIVISIONS} divisions; "
-            "preload it, or automatic zeroing may swallow flow"
-        )
+    reasons += _low_rate_reasons(plan, rig, model)
     lowest = min(plan.rates_ul_per_h)
     loss_mg_per_h = vessel_loss_mg_per_h(rig)
     flow_mg_per_h = lowest * NOMINAL_DENSITY_MG_PER_UL
@@ -220,6 +225,22 @@ def check_feasible(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile)
         ]
     if reasons:
         raise SetupRefused("\n".join(reasons))
+
+
+def _low_rate_reasons(plan: FlowCalibrationPlan, rig: RigFile, model: ModelProfile) -> list[str]:
+    low = [rate for rate in plan.rates_ul_per_h if rate * HOURS_PER_DAY / 1000.0 < LOW_RATE_ML_PER_DAY]
+    reasons = [
+        f"at {_ml_per_day(rate)} mL/day a run takes {flow_s / 3600.0:.1f} h; below {LOW_RATE_ML_PER_DAY:g} mL/day "
+        f"there must be a zero segment every {LONGEST_LOW_RATE_FLOW_S / 3600.0:g} h: plan less mass a window"
+        for rate in low
+        if (flow_s := run_plan(plan, model, rate).flow_s) > LONGEST_LOW_RATE_FLOW_S
+    ]
+    if low and "silicone" in rig.tubing.material.casefold():
+        reasons.append(
+            "silicone tubing loses liquid through its wall, unseen by zero segments; "
+            f"below {LOW_RATE_ML_PER_DAY:g} mL/day take PEEK, FEP or glass"
+        )
+    return reasons
 
 
 def _window_ul(plan: FlowCalibrationPlan, model: ModelProfile, rate_ul_per_h: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from bench.rigfile import RigFile
 
 FloatArray = NDArray[np.float64]
 EXPANSION_STEP_K = 0.5
+MG_PER_MM3 = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,17 @@ def zero_slopes(
     return tuple(zero_slope(one, noise) for one in series), noise
 
 
+def pinned_share(file: RigFile) -> float:
+    """How much too steep a pinned meniscus makes the zero slope, relative to it.
+
+    While nothing is delivered the level sinks by less than a pitch: the contact line stays pinned on the needle, and
+    pulls like a spring of one jump per pitch. In a flow window it slips many times and its mean pull stays the same.
+    """
+    per_level_mg_per_mm = file.outlet.meniscus_jump_mg / (file.outlet.meniscus_pitch_um / 1000.0)
+    area_mm2 = math.pi / 4.0 * (file.vessel.inner_diameter_mm**2 - file.outlet.needle_diameter_mm**2)
+    return per_level_mg_per_mm / (area_mm2 * MG_PER_MM3)
+
+
 def within(time_s: FloatArray, segment: Segment) -> slice:
     """Which of the rising times lie in a segment."""
     start, end = np.searchsorted(time_s, [segment.start_s, segment.end_s])
@@ -166,13 +179,14 @@ def _run(
             f"the run at {first.rate_ul_per_h:g} µL/h from {ends_s[0]:.0f} s lacks a zero segment beside it"
         )
     zero = interpolate_zero_slope(before[-1], after[0], middle_s)
+    freed = 1.0 + (pinned_share(file) if file.outlet.kind == "immersed" else 0.0)
     air_temperature_c = air.temperature_at_c(middle_s)
     head_temperature_c = _head_temperature_c(data, first, ends_s)
     immersed = file.outlet.kind == "immersed" and corrections.immersion
     apparent_ul = volume_at_head_ul(
         ends_mg[1] - ends_mg[0],
         duration_s,
-        zero_slope_mg_per_s=zero.slope_mg_per_s if corrections.zero_slope else 0.0,
+        zero_slope_mg_per_s=zero.slope_mg_per_s / freed if corrections.zero_slope else 0.0,
         liquid_temperature_c=air_temperature_c,
         head_temperature_c=head_temperature_c if corrections.head_temperature else air_temperature_c,
         pressure_hpa=float(air.pressure_hpa.mean()),
@@ -196,7 +210,7 @@ def _run(
         end_s=ends_s[1],
         time_half_width_s=half_width_s,
         mass_change_mg=ends_mg[1] - ends_mg[0],
-        zero_slope_mg_per_h=zero.slope_mg_per_s * 3600.0,
+        zero_slope_mg_per_h=zero.slope_mg_per_s / freed * 3600.0,
         zero_slope_standard_uncertainty_mg_per_h=zero.standard_uncertainty_mg_per_s * 3600.0,
         air_temperature_c=air_temperature_c,
         air_temperature_change_k=warming_k,

@@ -103,6 +103,7 @@ class AsLeftCheck:
     standard_uncertainty_pct: float
     dof: float | None
     expanded_uncertainty_pct: float
+    p_value: float
     agrees: bool
 
 

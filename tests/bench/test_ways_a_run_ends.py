@@ -236,6 +236,7 @@ def test_a_check_weight_that_is_off_makes_the_run_inconclusive(rig_file: RigFile
     assert done.exit_code == 1
     assert "Verdict: INCONCLUSIVE" in done.output
     assert re.search(r"Remark: check weight before the run is .* mg off, tolerance 0\.001 mg", done.output)
+    assert "no factor is proposed on instruments in doubt" in done.output
 
 
 def test_a_pump_unplugged_in_the_run_is_reported_as_not_confirmed_stopped(
@@ -293,3 +294,38 @@ def test_validating_on_a_rig_that_is_not_simulated_in_process_is_refused_before_
     done = CliRunner().invoke(cli, ["validate", "flow-calibration", "--rig", "served", "--seeds", "1"])
     assert done.exit_code == 2
     assert "there is no truth to score against" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        ("reboot", "the pump restarted in the session; what it delivered since cannot be told"),
+        ("stall", r"the pump counted \d+ steps in the window where .* mL/day takes \d+; did the motor stall"),
+    ],
+)
+def test_a_pump_that_restarts_or_stalls_in_a_window_ends_the_run(
+    rig_file: RigFileBuilder, tmp_path: Path, event: str, sentence: str
+) -> None:
+    done = calibrate(rig_file(events=f'[[events]]\nat_h = 1.17\ndo = "{event}"\n'), tmp_path / "runs")
+    assert done.exit_code == 3
+    assert re.search(sentence, done.stderr), done.stderr
+    assert_kept_and_stopped(tmp_path / "runs", readings=20)
+
+
+def test_a_pump_beyond_the_span_of_its_calibration_fails_and_gets_no_factor(
+    rig_file: RigFileBuilder, tmp_path: Path
+) -> None:
+    rig = rig_file(truth={"unit_error_standard_pct = 2.0": "unit_error_pct = 25.0"})
+    done = calibrate(rig, tmp_path / "runs")
+    assert done.exit_code == 1
+    assert "Verdict: FAIL (as found FAIL)" in done.output
+    assert re.search(r"no factor is proposed: .* is 2\d\.\d % off the model's", done.output)
+
+
+def test_a_reservoir_that_holds_less_than_the_plan_needs_is_refused_by_what_the_pump_says(
+    rig_file: RigFileBuilder, tmp_path: Path
+) -> None:
+    rig = rig_file(truth={"unit_error_standard_pct = 2.0": "unit_error_standard_pct = 2.0\nreservoir_fill_pct = 15.0"})
+    done = calibrate(rig, tmp_path / "runs")
+    assert done.exit_code == 2
+    assert re.search(r"the plan needs \d\.\d\d mL, the reservoir gives 1\.00 mL before its alarm", done.stderr)

@@ -72,7 +72,9 @@ def test_the_pump_is_left_stopped_and_says_so(finished: Finished) -> None:
 
 def test_check_weight_devices_and_checklist_are_part_of_the_result(finished: Finished) -> None:
     result = finished.result
-    assert [weighing.passed for weighing in result.check_weighings] == [True, True]
+    assert [weighing.passed for weighing in result.check_weighings] == [True, True, True]
+    when = [weighing.when for weighing in result.check_weighings]
+    assert when == ["before the run", "before the adjustment", "after the run"]
     assert {device.role for device in result.identities} == {"pump", "balance", "thermohygrometer", "check weight"}
     assert all(answer.yes and answer.by == "Simulated Operator" for answer in result.checklist)
 

@@ -57,7 +57,7 @@ def test_an_event_that_did_not_come_left_no_evidence():
     [
         (
             {"at_h": 1.0, "do": "explode"},
-            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, unplug",
+            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, reboot, stall, unplug",
         ),
         ({"at_h": 1.0}, "do = None is unknown"),
         ({"at_h": 1.0, "do": "unplug", "prt": "pump"}, r"event 1 \(unplug\) has no key 'prt'; known: at_h, do, port"),

@@ -118,3 +118,24 @@ def test_drops_too_large_for_a_window_are_refused_with_their_share() -> None:
 def test_the_volume_needed_counts_every_run() -> None:
     one = needed_volume_ul(plan_with("repeats = 5", "repeats = 3"), RIG, MODEL)
     assert needed_volume_ul(PLAN, RIG, MODEL) == pytest.approx(one * 8 / 6)
+
+
+def test_silicone_tubing_at_an_implant_rate_is_refused() -> None:
+    with pytest.raises(SetupRefused, match="silicone tubing loses liquid through its wall"):
+        check_feasible(PLAN, rig_with('material = "PEEK"', 'material = "Silicone, platinum cured"'), MODEL)
+
+
+def test_a_low_rate_run_longer_than_eight_hours_is_refused() -> None:
+    with pytest.raises(SetupRefused, match=r"at 0\.048 mL/day a run takes 9\.0 h; .* a zero segment every 8 h"):
+        check_feasible(plan_with("least_mass_mg = 12.0", "least_mass_mg = 16.0"), RIG, MODEL)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_with_as_many_repeats_as_rates_every_rate_stands_once_at_every_place(seed: int) -> None:
+    order = balanced_order(5, 5, random.Random(seed))
+    places = Counter((rate, index % 5) for index, (rate, _) in enumerate(order))
+    assert set(places.values()) == {1}
+
+
+def test_after_an_adjustment_the_ends_are_whole_revolutions_of_the_new_step_volume() -> None:
+    assert run_plan(PLAN, MODEL, 2.0, step_volume_nl=12.0).revolution_s == pytest.approx(4320.0)
