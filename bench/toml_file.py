@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from importlib import resources
 from pathlib import Path
 from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
+
+from protocol.shipped import find_text, shipped_names
 
 
 class FileError(ValueError):
@@ -31,26 +32,11 @@ def find(name_or_path: str | Path, *, shipped_in: str) -> tuple[str, str]:
     Raises:
         FileError: there is no such file.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        if not path.is_file():
-            raise FileError(f"{path}: there is no such file; shipped ones go by name: {', '.join(shipped(shipped_in))}")
-        return str(path), path.read_text(encoding="utf-8")
-    resource = resources.files("hw_configs") / shipped_in / f"{name_or_path}.toml"
-    if not resource.is_file():
-        raise FileError(
-            f"{name_or_path}: neither a .toml file nor one of the shipped: {', '.join(shipped(shipped_in))}"
-        )
-    return f"hw_configs/{shipped_in}/{name_or_path}.toml", resource.read_text(encoding="utf-8")
-
-
-def shipped(folder: str) -> list[str]:
-    """Names of the files shipped in a folder of `hw_configs`."""
-    return sorted(
-        item.name.removesuffix(".toml")
-        for item in (resources.files("hw_configs") / folder).iterdir()
-        if item.name.endswith(".toml")
-    )
+    source, text = find_text(name_or_path, shipped_in)
+    if text is None:
+        known = ", ".join(shipped_names(shipped_in))
+        raise FileError(f"{source}: there is no such file; shipped ones go by name: {known}")
+    return source, text
 
 
 def parse(kind: type[ModelT], text: str, source: str) -> ModelT:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields
-from importlib import resources
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+
+from protocol.shipped import find_text
 
 T = TypeVar("T")
 
@@ -31,14 +32,7 @@ class Scenario:
         Raises:
             ScenarioError: there is no such file, or it is not TOML.
         """
-        path = Path(name_or_path)
-        if path.suffix == ".toml":
-            source = f"{path}"
-            text = path.read_text(encoding="utf-8") if path.is_file() else None
-        else:
-            shipped = resources.files("hw_configs") / "scenarios" / f"{name_or_path}.toml"
-            source = f"hw_configs/scenarios/{name_or_path}.toml"
-            text = shipped.read_text(encoding="utf-8") if shipped.is_file() else None
+        source, text = find_text(name_or_path, "scenarios")
         if text is None:
             raise ScenarioError(f"{source}: there is no such scenario file")
         try:
@@ -46,7 +40,7 @@ class Scenario:
         except tomllib.TOMLDecodeError as error:
             raise ScenarioError(f"{source}: not valid TOML: {error}") from error
         events = tuple(tables.pop("events", ()))
-        name = str(tables.pop("name", path.stem))
+        name = str(tables.pop("name", Path(source).stem))
         tables.pop("about", None)
         return cls(name, tables, events)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from firmware_mock.scenario import Scenario
 from firmware_mock.world import World
 from protocol.messages import SERIAL_NUMBER_BYTES
 from protocol.profile import load_model
+from protocol.shipped import find_text
 
 SCENARIO_TABLES = {"pump", "line", "balance", "vessel", "air", "operator"}
 PORT_PREFIX = "sim:"
@@ -51,14 +51,7 @@ def read_rig(name_or_path: str | Path) -> dict[str, Any]:
     Raises:
         StationError: there is no such file, it is not TOML, or it describes no simulated station.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        source = f"{path}"
-        text = path.read_text(encoding="utf-8") if path.is_file() else None
-    else:
-        shipped = resources.files("hw_configs") / "rigs" / f"{name_or_path}.toml"
-        source = f"hw_configs/rigs/{name_or_path}.toml"
-        text = shipped.read_text(encoding="utf-8") if shipped.is_file() else None
+    source, text = find_text(name_or_path, "rigs")
     if text is None:
         raise StationError(f"{source}: there is no such rig file")
     try:
@@ -72,7 +65,7 @@ def read_rig(name_or_path: str | Path) -> dict[str, Any]:
         )
     scenario = Path(simulation["scenario"])
     if scenario.suffix == ".toml" and not scenario.is_absolute():
-        simulation["scenario"] = str(path.parent / scenario)
+        simulation["scenario"] = str(Path(name_or_path).parent / scenario)
     return rig
 
 

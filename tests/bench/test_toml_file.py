@@ -6,15 +6,16 @@ import pytest
 
 from bench.flow_calibration.plan import FlowCalibrationPlan, load_plan
 from bench.rigfile import RigFile, load_rig_file
-from bench.toml_file import FileError, find, parse, shipped
+from bench.toml_file import FileError, find, parse
+from protocol.shipped import shipped_names
 
 
-@pytest.mark.parametrize("name", shipped("rigs"))
+@pytest.mark.parametrize("name", shipped_names("rigs"))
 def test_every_shipped_rig_file_is_valid(name: str) -> None:
     assert load_rig_file(name)[0].name
 
 
-@pytest.mark.parametrize("name", shipped("plans"))
+@pytest.mark.parametrize("name", shipped_names("plans"))
 def test_every_shipped_plan_is_valid_and_named_as_its_file(name: str) -> None:
     assert load_plan(name)[0].name == name
 
