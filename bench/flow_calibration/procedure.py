@@ -16,7 +16,7 @@ from bench.errors import RunAborted, SetupRefused
 from bench.flow_calibration.acquisition import Acquisition, planned_s
 from bench.flow_calibration.analysis import check_as_left, fit_factor, rate_results
 from bench.flow_calibration.plan import FlowCalibrationPlan, RunPlan, balanced_order, check_feasible, run_plan
-from bench.flow_calibration.reduction import ALL_CORRECTIONS, Corrections, Reduced, reduce_session
+from bench.flow_calibration.reduction import Reduced, reduce_session
 from bench.flow_calibration.result import (
     AS_FOUND,
     AS_LEFT,
@@ -56,8 +56,6 @@ def run_flow_calibration(
     plan: FlowCalibrationPlan,
     record: Record,
     progress: Callable[[str, float, float], None] | None = None,
-    *,
-    corrections: Corrections = ALL_CORRECTIONS,
 ) -> FlowCalibrationResult:
     """Calibrate the pump of a rig; `progress` is told text, process seconds done and in all.
 
@@ -70,7 +68,7 @@ def run_flow_calibration(
         RecordingFailed: the record could not be written.
     """
     with rig.each_wait(record.sync_if_due):
-        return _calibrate(rig, plan, record, progress, corrections)
+        return _calibrate(rig, plan, record, progress)
 
 
 def _calibrate(
@@ -78,7 +76,6 @@ def _calibrate(
     plan: FlowCalibrationPlan,
     record: Record,
     progress: Callable[[str, float, float], None] | None,
-    corrections: Corrections,
 ) -> FlowCalibrationResult:
     check_feasible(plan, rig.file, rig.model, reservoir_ul=rig.pump.status().reservoir_ul)
     runs = _run_plans(plan, rig)
@@ -107,13 +104,13 @@ def _calibrate(
     weighings = [weigh_check_weight(rig, "before the run", session.weigh)]
 
     measure(session, runs, plan.repeats, AS_FOUND, rng)
-    reduced = _reduce(session, AS_FOUND, rig, corrections)
+    reduced = _reduce(session, AS_FOUND, rig)
     as_found = rate_results(reduced, AS_FOUND, rig.file, rig.model)
     frozen = msgspec.json.format(msgspec.json.encode(as_found), indent=1)
     record.freeze("as_found.json", frozen)
     session.note("as found", f"as-found result frozen, SHA-256 {hashlib.sha256(frozen).hexdigest()}")
 
-    fit, whole_fit = fit_factor(as_found, rig.file, plan, corrections=corrections)
+    fit, whole_fit = fit_factor(as_found, rig.file, plan)
     weighings.append(weigh_check_weight(rig, "before the adjustment", session.weigh))
     doubts = _doubts(identities, weighings)
     adjustment = adjust(rig, session, fit, doubts)
@@ -121,7 +118,7 @@ def _calibrate(
     checks: tuple[AsLeftCheck, ...] = ()
     if adjustment.written_step_volume_nl is not None:
         measure(session, _run_plans(plan, rig), plan.as_left_repeats, AS_LEFT, rng)
-        reduced = _reduce(session, AS_LEFT, rig, corrections)
+        reduced = _reduce(session, AS_LEFT, rig)
         as_left = rate_results(reduced, AS_LEFT, rig.file, rig.model, pooled_with=as_found)
         checks = check_as_left(as_left, as_found, whole_fit, rig.file)
     weighings.append(weigh_check_weight(rig, "after the run", session.weigh))
@@ -192,9 +189,9 @@ def _left_doubts(checks: Sequence[AsLeftCheck]) -> list[str]:
     ]
 
 
-def _reduce(session: Acquisition, stage: str, rig: Rig, corrections: Corrections) -> Reduced:
+def _reduce(session: Acquisition, stage: str, rig: Rig) -> Reduced:
     try:
-        return reduce_session(session.data.up_to(stage), rig.file, corrections)
+        return reduce_session(session.data.up_to(stage), rig.file)
     except ValueError as error:
         raise RunAborted(f"the data of the run, {stage}, cannot be evaluated: {error}") from error
 
