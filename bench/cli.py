@@ -131,6 +131,25 @@ def validate_flow_calibration(
     sys.exit(0 if holds and all(bites.values()) else EXIT_NOT_PASSED)
 
 
+@cli.group(help="The wire protocol between bench and pump.")
+def protocol() -> None:
+    pass
+
+
+@protocol.command("export", help="Print an artefact that is generated from the message definitions.")
+@click.argument("form", type=click.Choice(["markdown", "c-header", "vectors"]))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead.")
+def export_protocol(form: str, output: Path | None) -> None:
+    from protocol.export import FORMATS
+
+    text = FORMATS[form]()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    with _exit_codes(as_json=False):
+        output.write_text(text, encoding="utf-8", newline="\n")
+
+
 def main() -> NoReturn:
     """Entry point of the command."""
     cli.main(prog_name="thecabench")

@@ -1,0 +1,70 @@
+"""docs/messages.md is the export of today, and the export says what the registry says."""
+
+import re
+from pathlib import Path
+
+from protocol import Alarm, NakReason
+from protocol.export.markdown import markdown
+from protocol.registry import DEFINITIONS
+
+PAGE = Path(__file__).parents[3] / "docs" / "messages.md"
+
+
+def test_the_page_that_is_checked_in_is_not_stale() -> None:
+    assert PAGE.read_text(encoding="utf-8") == markdown(), (
+        "docs/messages.md is stale; run: thecabench protocol export markdown > docs/messages.md"
+    )
+
+
+def _section(heading: str) -> str:
+    found = re.search(rf"^### {heading}\n(.*?)(?=^##|\Z)", markdown(), re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+def test_every_field_of_every_message_has_its_row() -> None:
+    for type_byte, entry in DEFINITIONS.items():
+        section = _section(f"0x{type_byte:02X} {entry.message.__name__}")
+        rows = re.findall(r"^\| (\d+) \| (\d+|rest) \| `[^`]+` \| `(\w+)` \|", section, re.MULTILINE)
+        assert rows == [
+            (str(field.offset), "rest" if field.kind == "tail" else str(field.size), field.name)
+            for field in entry.codec.fields
+        ]
+
+
+def test_rows_say_type_unit_and_meaning() -> None:
+    status = _section("0x82 Status")
+    assert "| 12 | 1 | `uint8_t` | `mode` |  | [Mode](#mode) |" in status
+    assert "| 17 | 8 | `double` | `rate_ul_per_h` | µL/h | programmed now, 0 when stopped |" in status
+    assert "| 28 | rest | `uint8_t[]` | `canonical` |  | the PROPOSE payload with" in _section("0x90 Proposal")
+    assert "| 1 | 48 | `char[48]` | `detail` |  | for people |" in _section("0xA1 Nak")
+
+
+def test_messages_say_who_sends_them_and_what_they_answer() -> None:
+    assert "Request, host to device. Answered by Hello, Nak. Payload: 10 B." in _section("0x01 HelloRequest")
+    assert "Reply, device to host. Answers Commit, CommandResultRequest." in _section("0x93 CommandResult")
+    assert "Notification, device to host." in _section("0xC0 Telemetry")
+
+
+def test_named_values_are_listed_with_their_numbers() -> None:
+    assert re.findall(r"^\| (\d+) \| (\w+) \|", _section("NakReason"), re.MULTILINE) == [
+        (str(int(member)), member.name) for member in NakReason
+    ]
+    assert re.findall(r"^\| 0x(\w+) \| (\w+) \|", _section("Alarm"), re.MULTILINE) == [
+        (f"{int(member):X}", member.name) for member in Alarm
+    ]
+
+
+def test_every_link_inside_the_page_has_its_heading() -> None:
+    page = markdown()
+    anchors = {
+        re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#([^)]+)\)", page))
+    assert links
+    assert links <= anchors
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
+    for table in re.findall(r"(?:^\|.*\n)+", markdown(), re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
