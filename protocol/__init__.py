@@ -47,6 +47,7 @@ from protocol.registry import Message, decode_payload, encode_payload, schema_ha
 
 if TYPE_CHECKING:
     from protocol import profile
+    from protocol.batch import decode_batch
 
 SCHEMA_HASH = schema_hash()
 
@@ -100,6 +101,7 @@ __all__ = [
     "Subscribe",
     "Telemetry",
     "TimedOut",
+    "decode_batch",
     "decode_payload",
     "encode",
     "encode_frame",
@@ -114,4 +116,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "profile":
         return importlib.import_module("protocol.profile")
+    if name == "decode_batch":
+        return importlib.import_module("protocol.batch").decode_batch
     raise AttributeError(f"module 'protocol' has no attribute {name!r}")
