@@ -137,7 +137,7 @@ def protocol() -> None:
 
 
 @protocol.command("export", help="Print an artefact that is generated from the message definitions.")
-@click.argument("form", type=click.Choice(["markdown", "c-header", "vectors"]))
+@click.argument("form", type=click.Choice(["c-header", "kaitai", "markdown", "vectors", "wireshark"]))
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead.")
 def export_protocol(form: str, output: Path | None) -> None:
     from protocol.export import FORMATS

@@ -15,6 +15,7 @@ from protocol.export.description import (
     c_type_of,
     describe_enums,
     describe_messages,
+    snake_case,
     value_meanings,
 )
 from protocol.framing import MAX_PAYLOAD_BYTES, PROTOCOL_MAJOR, PROTOCOL_MINOR, TRAILER_BYTES
@@ -70,7 +71,7 @@ def c_header() -> str:
         "#pragma pack(pop)\n",
         _asserts("frame_header", frame.HEADER_BYTES, header),
         _asserts("frame_trailer", TRAILER_BYTES, trailer),
-        *(_asserts(_snake(message.name), message.head_bytes, message.fields) for message in with_struct),
+        *(_asserts(snake_case(message.name), message.head_bytes, message.fields) for message in with_struct),
         "#endif\n",
     ]
     return "\n".join(parts)
@@ -141,7 +142,7 @@ def _enum(enum: NamedValues) -> str:
     body = "".join(
         f"    THECA_{name} = {value},{note}\n" for (name, value), note in zip(values.items(), notes, strict=True)
     )
-    return f"{_block_comment(title)}enum theca_{_snake(enum.__name__)} {{\n{body}}};\n"
+    return f"{_block_comment(title)}enum theca_{snake_case(enum.__name__)} {{\n{body}}};\n"
 
 
 def _suffix(value: int) -> str:
@@ -150,7 +151,7 @@ def _suffix(value: int) -> str:
 
 def _message(message: MessageDescription) -> str:
     return _struct(
-        _snake(message.name), f"0x{message.type_byte:02X}, {message.direction}. {message.text}", message.fields
+        snake_case(message.name), f"0x{message.type_byte:02X}, {message.direction}. {message.text}", message.fields
     )
 
 
@@ -208,9 +209,5 @@ def _member(name: str) -> str:
     return name + "_" if _KEYWORDS.fullmatch(name) else name
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-
-
 def _upper(name: str) -> str:
-    return _snake(name).upper()
+    return snake_case(name).upper()

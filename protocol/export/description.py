@@ -106,6 +106,11 @@ def unit_of(name: str) -> str:
     return ""
 
 
+def snake_case(name: str) -> str:
+    """The name of a class as other languages write it: `status_request` of `StatusRequest`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
 def value_meanings(enum: NamedValues) -> dict[str, str]:
     """What the docstring of an enumeration says about its values, in the form `NAME: meaning.`."""
     text = inspect.getdoc(enum) or ""
