@@ -141,7 +141,7 @@ class DeviceSession:
         self._to_send += encode_frame(type_byte, seq, payload)
 
     def _open_session(self) -> None:
-        self._abandoned = {seq for seq, exchange in self._exchanges.items() if exchange.reply is None}
+        self._abandoned |= {seq for seq, exchange in self._exchanges.items() if exchange.reply is None}
         self._exchanges.clear()
 
     def _forget_oldest(self) -> None:

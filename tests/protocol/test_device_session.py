@@ -116,6 +116,17 @@ def test_a_reply_after_its_session_ended_is_dropped_and_counted() -> None:
     assert sent(session) == [(7, HELLO)]
 
 
+def test_a_reply_from_two_sessions_ago_is_dropped_and_counted() -> None:
+    session = DeviceSession()
+    two_hellos = encode(HelloRequest(1, 0, 6), seq=2) + encode(HelloRequest(1, 0, 7), seq=3)
+    assert len(session.receive(encode(Stop(), seq=1) + two_hellos, 0.0)) == 3
+    session.reply(1, STOPPED)
+    session.reply(2, HELLO)
+    assert (session.dropped_replies, session.data_to_send()) == (2, b"")
+    session.reply(3, HELLO)
+    assert sent(session) == [(3, HELLO)]
+
+
 def test_a_reply_whose_place_in_the_cache_is_gone_is_dropped_and_counted() -> None:
     session = DeviceSession()
     for seq in range(1, REPLIES_KEPT + 2):
