@@ -57,7 +57,8 @@ class LoadCell:
         )
         self._linearity_mg = _draw_linearity(world, rig)
         self._half_turn_per_mg = pi / (1e3 * rig_number(rig, "balance", "capacity_g"))
-        self._visible_mg = _VISIBLE_DIGITS * rig_number(rig, "balance", "readability_mg")
+        self._digit_mg = rig_number(rig, "balance", "readability_mg")
+        self._visible_mg = _VISIBLE_DIGITS * self._digit_mg
         self._start_noise(world)
         self._adjustments = world.stream("balance.adjustment")
         self._zero_step_mg = self._adjusted_ppm = 0.0
@@ -67,7 +68,7 @@ class LoadCell:
         self._load_mg: float | None = None
         self._load_time_ns = world.now_ns
         self._filtered_mg = self._rate_mg_per_s = 0.0
-        self._samples = self._lagged = self._warm = self._thermal = 0
+        self._samples = self._lagged = self._warm = self._thermal = self._shaken = 0
         world.at_close(self._note_evidence)
 
     def convert(self, t_ns: int) -> Signal:
@@ -104,7 +105,9 @@ class LoadCell:
         if effects.vibration_mg:
             turns_per_s = 2.0 * pi * effects.vibration_hz
             passed = 1.0 / sqrt(1.0 + (turns_per_s * filter_s) ** 2)
-            total_mg += effects.vibration_mg * passed * sin(turns_per_s * t_ns / NS_PER_S + self._vibration_phase)
+            shaken_mg = effects.vibration_mg * passed * sin(turns_per_s * t_ns / NS_PER_S + self._vibration_phase)
+            self._shaken += round((total_mg + shaken_mg) / self._digit_mg) != round(total_mg / self._digit_mg)
+            total_mg += shaken_mg
         self._samples += 1
         return Signal(t_ns, total_mg, slow_mg, steady_mg, self._rate_mg_per_s, disturbance_mg)
 
@@ -181,7 +184,7 @@ class LoadCell:
             ("balance.white_noise", samples if self._white is not None else 0),
             ("balance.flicker", samples if self._flicker is not None else 0),
             ("balance.random_walk", samples if self._walk is not None else 0),
-            ("balance.vibration", samples if self._effects.vibration_mg else 0),
+            ("balance.vibration", self._shaken),
             ("balance.filter_lag", self._lagged),
             ("balance.sensitivity_drift", self._thermal),
             ("balance.warm_up", self._warm),

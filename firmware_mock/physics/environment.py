@@ -71,7 +71,7 @@ class RoomAir:
         self._humidity_weather = _Weather(world, "humidity", effects.humidity_weather_pct, time_h)
         self._pressure_weather = _Weather(world, "pressure", effects.pressure_weather_hpa, time_h)
         self._ledger = world.ledger
-        self._nodes_computed = 0
+        self._daily_seen = self._weather_seen = 0
         self._right_index = -1
         self._right = self._left = self._change = AirNode(0.0, 0.0, 0.0, 0.0)
         self._cell_start_ns = -NODE_PITCH_NS
@@ -102,18 +102,22 @@ class RoomAir:
         """The air `index` quarter hours after the world began."""
         if index == self._right_index:
             return self._right
-        self._nodes_computed += 1
         effects = self.effects
         t_s = float(index * NODE_PITCH_S)
         hour = self._start_hour + t_s / _S_PER_H
         day = cos((hour - _WARMEST_HOUR) * (pi / 12.0))
         tide = cos((hour - _TIDE_HOUR) * (pi / 6.0))
-        temperature_c = (
-            effects.temperature_c + effects.temperature_daily_k * day + self._temperature_weather.deviation(t_s)
+        mean = (effects.temperature_c, effects.humidity_pct, effects.pressure_hpa)
+        course = (
+            effects.temperature_c + effects.temperature_daily_k * day,
+            effects.humidity_pct - effects.humidity_daily_pct * day,
+            effects.pressure_hpa + effects.pressure_tide_hpa * tide,
         )
-        humidity_pct = effects.humidity_pct - effects.humidity_daily_pct * day + self._humidity_weather.deviation(t_s)
-        humidity_pct = min(max(humidity_pct, 1.0), 99.0)
-        pressure_hpa = effects.pressure_hpa + effects.pressure_tide_hpa * tide + self._pressure_weather.deviation(t_s)
+        temperature_c = course[0] + self._temperature_weather.deviation(t_s)
+        humidity_pct = min(max(course[1] + self._humidity_weather.deviation(t_s), 1.0), 99.0)
+        pressure_hpa = course[2] + self._pressure_weather.deviation(t_s)
+        self._daily_seen += course != mean
+        self._weather_seen += (temperature_c, humidity_pct, pressure_hpa) != course
         density = air_density_kg_per_m3(temperature_c, pressure_hpa, humidity_pct)
         return AirNode(temperature_c, humidity_pct, pressure_hpa, density)
 
@@ -132,11 +136,9 @@ class RoomAir:
         self._cell_start_ns = index * NODE_PITCH_NS
 
     def _note_evidence(self) -> None:
-        effects = self.effects
-        if effects.temperature_daily_k or effects.humidity_daily_pct or effects.pressure_tide_hpa:
-            self._ledger.saw("air.daily_course", self._nodes_computed)
-        if effects.temperature_weather_k or effects.humidity_weather_pct or effects.pressure_weather_hpa:
-            self._ledger.saw("air.weather", self._nodes_computed)
+        for effect, times in (("air.daily_course", self._daily_seen), ("air.weather", self._weather_seen)):
+            if times:
+                self._ledger.saw(effect, times)
 
 
 class ThermalLag:

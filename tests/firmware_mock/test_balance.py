@@ -225,3 +225,15 @@ def test_loads_beyond_the_range_have_no_weight(weighing):
 def test_an_impossible_effect_is_refused_with_its_key(weighing, key, value):
     with pytest.raises(ScenarioError, match=key):
         weighing({"balance": {key: value}})
+
+
+def test_a_vibration_is_seen_only_where_it_changes_the_display(weighing):
+    def seen(vibration_mg):
+        setup = weighing({"balance": {"vibration_mg": vibration_mg, "vibration_hz": 8.3, "filter_s": 1.0}})
+        for second in range(200):
+            setup.balance.display(second * 1_000_000_000)
+        setup.world.close()
+        return setup.world.ledger.open().evidence["balance.vibration"]
+
+    assert seen(0.0) == 0
+    assert seen(100.0) > 100
