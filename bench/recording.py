@@ -223,19 +223,6 @@ class Recorder:
         return self._writer.register_channel(topic=kind.topic, message_encoding="protobuf", schema_id=schema_id)
 
 
-class NoRecord:
-    """Keeps nothing: for campaigns that score results and need no raw data."""
-
-    def add(self, entry: Entry) -> None:
-        """Drop the entry."""
-
-    def sync_if_due(self) -> None:
-        """Nothing to sync."""
-
-    def freeze(self, name: str, data: bytes) -> None:
-        """Drop the intermediate result."""
-
-
 def read_recording(path: Path) -> dict[type[Entry], list[Any]]:
     """All entries of a recording by kind, in the order they were written; one cut off by a kill is read to its end.
 
