@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 
 from protocol.enums import NakReason
@@ -33,7 +34,7 @@ _NAK_DETAIL = {
 
 @dataclass(frozen=True, slots=True)
 class DeviceRequest:
-    """A request to act on once and to answer with `DeviceSession.reply(seq, …)`."""
+    """A request to act on once and to answer once with `DeviceSession.reply(seq, …)`, in the order given."""
 
     seq: int
     message: Message
@@ -62,7 +63,7 @@ class DeviceSession:
         self.echoes = 0
         self.last_heard_s: float | None = None
         self._exchanges: dict[int, _Exchange] = {}
-        self._abandoned: set[int] = set()
+        self._abandoned: Counter[int] = Counter()
         self._to_send = bytearray()
 
     def receive(self, data: bytes, now: float) -> list[DeviceRequest]:
@@ -84,18 +85,20 @@ class DeviceSession:
     def reply(self, seq: int, message: Message) -> None:
         """Answer a request that `receive` gave; the reply is kept for retries.
 
+        Of requests with one seq in two sessions, the older is answered first: its reply is dropped.
+
         Raises:
             SessionError: no request with this seq waits for an answer, or the message does not answer it.
             EncodeError: a field holds a value that the wire cannot carry.
         """
         exchange = self._exchanges.get(seq)
-        if exchange is not None and exchange.reply is None and answers(message.TYPE, exchange.request_type):
+        if self._abandoned[seq]:
+            self._abandoned -= Counter([seq])
+            self.dropped_replies += 1
+        elif exchange is not None and exchange.reply is None and answers(message.TYPE, exchange.request_type):
             payload = encode_payload(message)
             self._to_send += encode_frame(message.TYPE, seq, payload)
             exchange.reply = (message.TYPE, payload)
-        elif seq in self._abandoned:
-            self._abandoned.discard(seq)
-            self.dropped_replies += 1
         else:
             raise SessionError(f"{type(message).__name__} answers no request that waits with seq {seq}")
 
@@ -141,13 +144,13 @@ class DeviceSession:
         self._to_send += encode_frame(type_byte, seq, payload)
 
     def _open_session(self) -> None:
-        self._abandoned |= {seq for seq, exchange in self._exchanges.items() if exchange.reply is None}
+        self._abandoned.update(seq for seq, exchange in self._exchanges.items() if exchange.reply is None)
         self._exchanges.clear()
 
     def _forget_oldest(self) -> None:
         seq = next(iter(self._exchanges))
         if self._exchanges.pop(seq).reply is None:
-            self._abandoned.add(seq)
+            self._abandoned[seq] += 1
 
     def _refuse(self, seq: int, reason: NakReason) -> None:
         self._to_send += encode(Nak(reason, _NAK_DETAIL[reason]), seq=seq)

@@ -116,6 +116,18 @@ def test_a_reply_after_its_session_ended_is_dropped_and_counted() -> None:
     assert sent(session) == [(7, HELLO)]
 
 
+def test_requests_of_two_sessions_with_one_seq_in_one_batch_are_not_mixed_up() -> None:
+    session = DeviceSession()
+    hello = HelloRequest(1, 0, 6)
+    batch = encode(Stop(), seq=8) + encode(hello, seq=7) + encode(Stop(), seq=8)
+    assert [(r.seq, r.message) for r in session.receive(batch, 0.0)] == [(8, Stop()), (7, hello), (8, Stop())]
+    session.reply(8, STOPPED)
+    session.reply(7, HELLO)
+    session.reply(8, Stopped(4, 5, 6.0))
+    assert session.dropped_replies == 1
+    assert sent(session) == [(7, HELLO), (8, Stopped(4, 5, 6.0))]
+
+
 def test_a_reply_from_two_sessions_ago_is_dropped_and_counted() -> None:
     session = DeviceSession()
     two_hellos = encode(HelloRequest(1, 0, 6), seq=2) + encode(HelloRequest(1, 0, 7), seq=3)
