@@ -35,10 +35,42 @@ def _refuse_strangers() -> None:
 _refuse_strangers()
 
 from bench.rig import Rig, open_rig  # noqa: E402  after the check above, which explains a stranger's package
-from driver import Continuous, Dose, Pump  # noqa: E402
+from driver import (  # noqa: E402
+    BolusLimits,
+    Bridge,
+    Continuous,
+    Dose,
+    Flex,
+    FlexStep,
+    MinimumRate,
+    Pump,
+    Trial,
+    bridge,
+)
 from driver.instruments import open_balance, open_thermohygrometer  # noqa: E402
+from protocol import Alarm, Day, OnLeaseLoss, SelfTestItem, Stream  # noqa: E402
 
-__all__ = ["Continuous", "Dose", "Pump", "Rig", "open_balance", "open_rig", "open_thermohygrometer"]
+__all__ = [
+    "Alarm",
+    "BolusLimits",
+    "Bridge",
+    "Continuous",
+    "Day",
+    "Dose",
+    "Flex",
+    "FlexStep",
+    "MinimumRate",
+    "OnLeaseLoss",
+    "Pump",
+    "Rig",
+    "SelfTestItem",
+    "Stream",
+    "Trial",
+    "bridge",
+    "open_balance",
+    "open_rig",
+    "open_thermohygrometer",
+]
 
 if __name__ == "__main__":
     from bench.cli import main

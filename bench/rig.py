@@ -72,7 +72,8 @@ class Rig:
             if remaining_s == 0.0:
                 return
             if self.simulated is not None:
-                self.simulated.advance(until_s)
+                service_s = max(self.pump.service_in_s, CLOCK_TICK_S)
+                self.simulated.advance(min(until_s, self.clock.monotonic() + service_s))
             else:
                 poll_s = POLL_S * (self.file.served.speed if self.file.served is not None else 1.0)
                 self.clock.sleep(min(remaining_s, poll_s))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import struct
 import sys
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from protocol import (
     encode_payload,
 )
 from protocol.framing import MAX_PAYLOAD_BYTES, TRAILER_BYTES
+from protocol.layout import FieldLayout
 from protocol.registry import DEFINITIONS, Definition
 
 DAMAGED_SHARE = 0.05
@@ -107,16 +109,32 @@ def damaged_stream(frames: int, rng: random.Random) -> DamagedStream:
 
 def random_payload(definition: Definition, rng: random.Random) -> bytes:
     """A payload that fits its type: fields random, all zeros or all ones; texts ASCII; tails of any length."""
-    head = definition.codec.head.size
+    room = MAX_PAYLOAD_BYTES - definition.codec.head.size
     payload = b""
     for field in definition.codec.fields:
-        size = rng.randint(0, MAX_PAYLOAD_BYTES - head) if field.kind == "tail" else field.size
-        if field.kind.startswith("text"):
-            text = bytes(rng.choices(range(0x20, 0x7F), k=rng.randint(0, size)))
-            payload += text.ljust(size, b"\0")
+        if field.record is not None:
+            count_bytes = struct.calcsize(field.record.count_code)
+            count = rng.randint(0, min((room - count_bytes) // field.record.size, 256**count_bytes - 1))
+            payload += count.to_bytes(count_bytes, "little")
+            payload += b"".join(random_field(each, rng) for _ in range(count) for each in field.record.fields)
+        elif field.kind == "tail":
+            payload += random_octets(rng.randint(0, room), rng)
         else:
-            payload += rng.choice((rng.randbytes(size), rng.randbytes(size), bytes(size), b"\xff" * size))
+            payload += random_field(field, rng)
     return payload
+
+
+def random_field(field: FieldLayout, rng: random.Random) -> bytes:
+    """A field of fixed size."""
+    if field.kind.startswith("text"):
+        text = bytes(rng.choices(range(0x20, 0x7F), k=rng.randint(0, field.size)))
+        return text.ljust(field.size, b"\0")
+    return random_octets(field.size, rng)
+
+
+def random_octets(size: int, rng: random.Random) -> bytes:
+    """Bytes: random, all zeros or all ones."""
+    return rng.choice((rng.randbytes(size), rng.randbytes(size), bytes(size), b"\xff" * size))
 
 
 def damage(frame: bytes, how: str, rng: random.Random) -> bytes:

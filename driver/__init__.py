@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from driver.clock import Clock, Deadline, ScaledClock, SystemClock
-from driver.dosing import Continuous, Dose
+from driver.device_clock import DeviceClock, HostTime
+from driver.dosing import Dose
 from driver.errors import (
     BadPortUrl,
     BalanceError,
@@ -26,9 +27,11 @@ from driver.errors import (
     InstrumentTimeout,
     JournalError,
     JournalForeign,
+    LeaseHeld,
     LinkError,
     LinkTimeout,
     NakError,
+    NoLease,
     ObserverOnly,
     OperatorError,
     PortBusy,
@@ -37,21 +40,29 @@ from driver.errors import (
     PortNotFound,
     ProposalMismatch,
     PumpError,
+    ReplyInvalid,
     StopUnconfirmed,
+    TransferBroken,
     TransportError,
     UnknownDialect,
     VersionMismatch,
     WrongDevice,
 )
 from driver.greeting import PumpIdentity
+from driver.histories import History
 from driver.journal import Journal
+from driver.lease import ControlLease
 from driver.pump import Pump
+from driver.schemas import SchemaCache
+from driver.settings import BolusLimits
 from driver.stopping import StopReport
 from driver.storage import RealStorage, Storage
-from driver.telemetry import TelemetryBatch
+from driver.telemetry import Gaps, TelemetryBatch
+from driver.therapy import EVERY_DAY, Bridge, Continuous, Flex, FlexStep, MinimumRate, Therapy, Trial, bridge
 from driver.transport import SerialSettings, Transport, open_transport
 
 __all__ = [
+    "EVERY_DAY",
     "BadPortUrl",
     "BalanceError",
     "BalanceFault",
@@ -63,24 +74,36 @@ __all__ = [
     "BalanceSyntaxError",
     "BalanceTransmissionError",
     "BalanceUnderload",
+    "BolusLimits",
+    "Bridge",
     "CalibrationMismatch",
     "CalibrationUnverified",
     "Clock",
     "Continuous",
+    "ControlLease",
     "Deadline",
+    "DeviceClock",
     "Dose",
     "DoseNotStarted",
     "DoseUncertain",
     "DriverError",
     "EnvironmentProtocolError",
+    "Flex",
+    "FlexStep",
+    "Gaps",
+    "History",
+    "HostTime",
     "InstrumentError",
     "InstrumentTimeout",
     "Journal",
     "JournalError",
     "JournalForeign",
+    "LeaseHeld",
     "LinkError",
     "LinkTimeout",
+    "MinimumRate",
     "NakError",
+    "NoLease",
     "ObserverOnly",
     "OperatorError",
     "PortBusy",
@@ -92,17 +115,23 @@ __all__ = [
     "PumpError",
     "PumpIdentity",
     "RealStorage",
+    "ReplyInvalid",
     "ScaledClock",
+    "SchemaCache",
     "SerialSettings",
     "StopReport",
     "StopUnconfirmed",
     "Storage",
     "SystemClock",
     "TelemetryBatch",
+    "Therapy",
+    "TransferBroken",
     "Transport",
     "TransportError",
+    "Trial",
     "UnknownDialect",
     "VersionMismatch",
     "WrongDevice",
+    "bridge",
     "open_transport",
 ]

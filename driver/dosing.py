@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from msgspec.structs import asdict
+from msgspec.structs import replace
 
+from driver.agreement import agreed, described, values_of
+from driver.clock import Clock, Deadline
 from driver.errors import (
     DoseNotStarted,
     DoseUncertain,
@@ -20,7 +23,6 @@ from driver.errors import (
     LinkError,
     LinkTimeout,
     NakError,
-    ProposalMismatch,
     TransportError,
 )
 from driver.journal import Journal
@@ -30,70 +32,76 @@ from protocol import (
     CommandResultRequest,
     CommandState,
     Commit,
-    DecodeError,
+    Proposable,
     Proposal,
     ProposeBolus,
+    ProposeBridge,
     ProposeCalibration,
     ProposeContinuous,
-    decode_payload,
-    proposal_digest,
+    ProposeFlex,
+    ProposeMinimumRate,
+    ProposePatientBolus,
+    ProposePatientBolusLimits,
+    ProposePrime,
+    ProposeRefill,
+    ProposeTherapyClock,
+    ProposeTrial,
 )
 
-RATE_TOLERANCE = 1e-3
-VOLUME_TOLERANCE = 5e-3
-STEP_VOLUME_TOLERANCE = 1e-6
 RESULT_ROUNDS = 3
-
-Propose = ProposeContinuous | ProposeBolus | ProposeCalibration
+TOKEN_POLL_S = 1.0
+MOST_TOKEN_LIFE_S = 120.0
 
 _FINAL = {CommandState.DONE: "done", CommandState.STOPPED: "stopped", CommandState.INTERRUPTED: "interrupted"}
-_KIND = {ProposeContinuous: "continuous", ProposeBolus: "bolus", ProposeCalibration: "calibration"}
-
-
-@dataclass(frozen=True, slots=True)
-class Continuous:
-    """A therapy: infusion at a constant rate in µL/h.
-
-    Raises:
-        ValueError: the rate is not a positive number.
-    """
-
-    rate_ul_per_h: float
-
-    def __post_init__(self) -> None:
-        require_positive(self.rate_ul_per_h, "a rate", "µL/h")
+_KIND: dict[type[Proposable], str] = {
+    ProposeContinuous: "continuous",
+    ProposeMinimumRate: "minimum_rate",
+    ProposeFlex: "flex",
+    ProposeBolus: "bolus",
+    ProposePatientBolus: "patient_bolus",
+    ProposePrime: "prime",
+    ProposeBridge: "bridge",
+    ProposeTrial: "trial",
+    ProposePatientBolusLimits: "patient_bolus_limits",
+    ProposeCalibration: "calibration",
+    ProposeRefill: "refill",
+    ProposeTherapyClock: "therapy_clock",
+}
+_GIVES_ITS_VOLUME_ONCE = frozenset({"bolus", "patient_bolus", "prime"})
 
 
 @dataclass(frozen=True, slots=True)
 class Dose:
     """A dosing command and what the pump says became of it; what it delivered lies between the two volumes in µL.
 
-    For a continuous infusion the volumes are so far; `canonical` are the values the pump really uses.
+    For a therapy that runs on the volumes are so far; `canonical` are the values the pump really uses, by field name,
+    flex steps as a list of such.
     """
 
     id: int
     state: CommandState
     delivered_low_ul: float
     delivered_high_ul: float
-    canonical: dict[str, float]
+    canonical: dict[str, Any]
 
 
 class Dosing:
-    """The dosing commands of one pump and one host process.
+    """The dosing commands of one pump and one host process; `io_clock` is that of the line, by which tokens expire.
 
     `started` are the ids this process may have set going and whose end it has not seen; `uncertain` those, also of
     earlier processes, whose result the pump could not tell, with a description; `journal_fault` is the last failure to
     note an outcome, which harms no dose: the pump is asked for it again at the next opening.
     """
 
-    def __init__(self, link: Link, journal: Journal, device_last_id: int) -> None:
+    def __init__(self, link: Link, journal: Journal, io_clock: Clock) -> None:
         self._link = link
         self._journal = journal
-        self._device_last_id = device_last_id
+        self._io_clock = io_clock
         self.started: set[int] = set()
         self.uncertain: dict[int, str] = {}
         self.journal_fault: JournalError | None = None
         self._seen_by_pump: set[int] = set()
+        self._token_lives: dict[int, Deadline] = {}
 
     def reconcile(self) -> None:
         """Ask the pump for every command whose end the journal does not tell. What stays open is in `uncertain`."""
@@ -115,8 +123,8 @@ class Dosing:
                 tuple(self.uncertain),
             )
 
-    def carry_out(self, asked: Propose) -> Dose:
-        """Propose, compare and commit; `asked.command_id` is replaced by a fresh one.
+    def carry_out(self, asked: Proposable, device_last_id: int) -> Dose:
+        """Propose, compare and commit; `asked.command_id` is replaced by one above the highest the pump tells.
 
         Raises:
             DoseUncertain: an earlier command is unresolved, or this one's result cannot be had.
@@ -126,39 +134,52 @@ class Dosing:
         """
         self.require_none_uncertain()
         kind = _KIND[type(asked)]
-        id_ = self._journal.take_id(self._device_last_id, kind, _values(asked))
+        id_ = self._journal.take_id(device_last_id, kind, values_of(asked))
+        asked = replace(asked, command_id=id_)
         try:
-            proposal = self._link.request(_with_id(asked, id_), Proposal)
-            canonical = self._agreed(_with_id(asked, id_), proposal)
-        except (LinkError, TransportError, ProposalMismatch):
+            proposal = self._link.request(asked, Proposal)
+            token_life = Deadline(self._io_clock, min(proposal.expires_in_ms / 1000.0, MOST_TOKEN_LIFE_S))
+            canonical = agreed(self._link.port, asked, proposal)
+            self._journal.commit(id_, kind, values_of(canonical))
+        except BaseException:
             self._write_outcome(id_, "refused", 0.0, 0.0)
             raise
-        self._journal.commit(id_, kind, _values(canonical))
-        self.started.add(id_)
-        return self._commit(id_, Commit(id_, proposal.token, proposal.digest))
+        return self._commit(id_, Commit(id_, proposal.token, proposal.digest), token_life)
 
     def result(self, id_: int) -> Dose:
         """Ask the pump what became of a command, and note it.
+
+        That it never saw it is believed when no COMMIT on its way can find a living token; until then it is asked on.
 
         Raises:
             DoseNotStarted: the pump never saw it.
             DoseUncertain: the pump does not answer, does not say, or has forgotten.
         """
-        for _ in range(RESULT_ROUNDS):
+        token_life = self._token_lives.get(id_)
+        timeouts = 0
+        while timeouts < RESULT_ROUNDS:
             try:
-                return self._settle(id_, self._link.request(CommandResultRequest(id_), CommandResult))
+                result = self._link.request(CommandResultRequest(id_), CommandResult)
             except LinkTimeout:
+                timeouts += 1
                 continue
-            except (NakError, TransportError) as error:
+            except (LinkError, TransportError) as error:
                 raise self._doubt(id_, error.sentence) from error
+            if result.state != CommandState.UNKNOWN or token_life is None or token_life.expired:
+                return self._settle(id_, result)
+            self._io_clock.sleep(min(token_life.remaining_s, TOKEN_POLL_S))
         raise self._doubt(id_, "the pump does not answer")
 
-    def stopped(self) -> None:
-        """The pump has confirmed a STOP: nothing runs, and what ran is asked for its result."""
-        for id_ in self.started | set(self.uncertain):
+    def stopped(self) -> tuple[int, ...]:
+        """The pump has confirmed a STOP: what ran is asked for its result. Gives what it says still runs."""
+        self._token_lives.clear()
+        running = set()
+        for id_ in sorted(self.started | set(self.uncertain)):
             with contextlib.suppress(DoseUncertain, DoseNotStarted):
-                self.result(id_)
-        self.started.clear()
+                if self.result(id_).state == CommandState.RUNNING:
+                    running.add(id_)
+        self.started &= running
+        return tuple(sorted(running))
 
     def resolve(self, id_: int, by: str) -> None:
         """An operator takes an uncertain command, as delivered, on their name; it is still stopped on leaving.
@@ -171,13 +192,16 @@ class Dosing:
             raise ValueError(f"command {id_} is not uncertain")
         if not by.strip():
             raise ValueError(f'the name of the operator is missing: Pump.resolve({id_}, by="name")')
-        volume_ul = self._journal.values(id_).get("volume_ul")
-        self._journal.outcome(id_, "resolved", None if volume_ul is None else 0.0, volume_ul, by=by)
+        gave_once = self._journal.kind(id_) in _GIVES_ITS_VOLUME_ONCE
+        volume_ul = self._journal.values(id_)["volume_ul"] if gave_once else None
+        self._journal.outcome(id_, "resolved", 0.0 if gave_once else None, volume_ul, by=by)
         del self.uncertain[id_]
 
-    def _commit(self, id_: int, commit: Commit) -> Dose:
+    def _commit(self, id_: int, commit: Commit, token_life: Deadline) -> Dose:
         """COMMIT and what became of it; an interrupt leaves the command in doubt, to be settled before the next."""
         try:
+            self.started.add(id_)
+            self._token_lives = {id_: token_life}
             return self._committed(id_, commit)
         except DriverError:
             raise
@@ -189,6 +213,7 @@ class Dosing:
         try:
             return self._settle(id_, self._link.request(commit, CommandResult))
         except NakError as refusal:
+            self._token_lives.clear()
             try:
                 return self.result(id_)
             except DoseNotStarted:
@@ -207,16 +232,18 @@ class Dosing:
                 raise self._doubt(id_, "the pump now says that it never saw it")
             self._close(id_, "not_started", 0.0, 0.0)
             raise DoseNotStarted(self._link.port, f"the pump never saw command {id_}; nothing was dosed, ask again")
+        if state == CommandState.FORGOTTEN:
+            raise self._doubt(id_, "the pump has forgotten it")
+        if state != CommandState.RUNNING and state not in _FINAL:
+            raise self._doubt(id_, f"the pump answers with the unknown state {state}")
         self._seen_by_pump.add(id_)
+        if not 0.0 <= low_ul <= high_ul < math.inf:
+            raise self._doubt(id_, f"the pump says that it delivered between {low_ul:g} and {high_ul:g} µL")
         if state == CommandState.RUNNING:
             self.uncertain.pop(id_, None)
             self._note(id_, "running", low_ul, high_ul)
-        elif state in _FINAL:
-            self._close(id_, _FINAL[CommandState(state)], low_ul, high_ul)
-        elif state == CommandState.FORGOTTEN:
-            raise self._doubt(id_, "the pump has forgotten it")
         else:
-            raise self._doubt(id_, f"the pump answers with the unknown state {state}")
+            self._close(id_, _FINAL[CommandState(state)], low_ul, high_ul)
         return Dose(id_, CommandState(state), low_ul, high_ul, self._journal.values(id_))
 
     def _close(self, id_: int, state: str, low_ul: float, high_ul: float) -> None:
@@ -245,7 +272,7 @@ class Dosing:
                 f"what became of command {id_} cannot be told, because {why}; the journal {known}",
                 (id_,),
             )
-        values = ", ".join(f"{name} {value:g}" for name, value in self._journal.values(id_).items())
+        values = described(self._journal.values(id_))
         self.uncertain[id_] = f"{values}: {why}"
         return DoseUncertain(
             self._link.port,
@@ -253,62 +280,3 @@ class Dosing:
             f'counts as delivered. Open the pump again to ask it, or call Pump.resolve({id_}, by="name")',
             (id_,),
         )
-
-    def _agreed(self, asked: Propose, proposal: Proposal) -> Propose:
-        """The canonical values, if they are those asked for within the stated tolerances."""
-        try:
-            canonical = decode_payload(asked.TYPE, proposal.canonical)
-        except DecodeError as error:
-            raise ProposalMismatch(
-                self._link.port, f"the pump's proposal cannot be read ({error}); nothing was dosed"
-            ) from error
-        assert isinstance(canonical, type(asked))
-        if (proposal.command_id, canonical.command_id) != (asked.command_id, asked.command_id):
-            raise ProposalMismatch(
-                self._link.port, f"the pump's proposal is for command {canonical.command_id}; nothing was dosed"
-            )
-        if proposal.digest != proposal_digest(canonical):
-            raise ProposalMismatch(
-                self._link.port, "the pump's proposal does not match its own digest; nothing was dosed"
-            )
-        for name, wanted in _values(asked).items():
-            offered = _values(canonical)[name]
-            if not _is_agreed(name, wanted, offered):
-                raise ProposalMismatch(
-                    self._link.port,
-                    f"{name} {wanted:g} was asked for and the pump would use {offered:g}, further off than the "
-                    f"{_TOLERANCES[name]:g} (relative) that is let pass; nothing was dosed",
-                )
-        return canonical
-
-
-_TOLERANCES = {
-    "rate_ul_per_h": RATE_TOLERANCE,
-    "volume_ul": VOLUME_TOLERANCE,
-    "step_volume_nl": STEP_VOLUME_TOLERANCE,
-}
-
-
-def require_positive(value: float, what: str, unit: str) -> None:
-    """
-    Raises:
-        ValueError: the value is not a positive, finite number.
-    """
-    if not (math.isfinite(value) and value > 0.0):
-        raise ValueError(f"{what} must be a positive number of {unit}, not {value}")
-
-
-def _is_agreed(name: str, wanted: float, offered: float) -> bool:
-    if not (math.isfinite(offered) and offered > 0.0):
-        return False
-    if wanted == 0.0:
-        return name == "rate_ul_per_h"
-    return math.isclose(offered, wanted, rel_tol=_TOLERANCES[name])
-
-
-def _values(message: Propose) -> dict[str, float]:
-    return {name: value for name, value in asdict(message).items() if name != "command_id"}
-
-
-def _with_id(message: Propose, id_: int) -> Propose:
-    return type(message)(**{**asdict(message), "command_id": id_})

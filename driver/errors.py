@@ -76,8 +76,36 @@ class NakError(LinkError):
         self.detail = detail
 
 
+class LeaseHeld(NakError):
+    """Another host holds the control lease: `holder` for `remaining_s` more seconds, as far as the pump says."""
+
+    def __init__(self, refusal: NakError, holder: str, remaining_s: float | None) -> None:
+        super().__init__(refusal.port, refusal.request, refusal.reason, refusal.detail)
+        how_long = "" if remaining_s is None else f" for {remaining_s:.0f} s more"
+        who = f"held by {holder}{how_long}" if holder else refusal.detail or "held by another host"
+        self.sentence = (
+            f"the pump refused {refusal.request}, because the control lease is {who}; wait, have it released there, "
+            "or renew it by its lease_id if it is yours"
+        )
+        self.args = (f"{self.port}: {self.sentence}",)
+        self.holder = holder
+        self.remaining_s = remaining_s
+
+
 class VersionMismatch(LinkError):
-    """The pump speaks another major version of the protocol, or lays its messages out differently."""
+    """The pump speaks another major version of the protocol, or lays messages out differently that are needed."""
+
+
+class ReplyInvalid(LinkError):
+    """The pump's answers contradict themselves or cannot be read."""
+
+
+class TransferBroken(LinkError):
+    """A bulk transfer could not be finished. `history` is what was read until then."""
+
+    def __init__(self, port: str, sentence: str, history: Any) -> None:
+        super().__init__(port, sentence)
+        self.history = history
 
 
 class WrongDevice(LinkError):
@@ -90,6 +118,10 @@ class PumpError(DriverError):
 
 class ObserverOnly(PumpError):
     """The pump was opened to watch, not to control."""
+
+
+class NoLease(PumpError):
+    """The control lease is needed and not held, or no longer."""
 
 
 class ProposalMismatch(PumpError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from driver.clock import Clock, Deadline
 from driver.errors import LinkTimeout, VersionMismatch, WrongDevice
 from driver.link import Link
-from protocol import PROTOCOL_MAJOR, PROTOCOL_MINOR, SCHEMA_HASH, Hello, HelloRequest
+from protocol import PROTOCOL_MAJOR, PROTOCOL_MINOR, Capability, Hello, HelloRequest
 
 HELLO_WINDOW_S = 5.0
 
@@ -22,7 +22,7 @@ class PumpIdentity:
     firmware_version: str
     protocol_version: str
     boot_id: int
-    capabilities: int
+    capabilities: Capability | int
 
     @classmethod
     def from_hello(cls, hello: Hello) -> PumpIdentity:
@@ -57,7 +57,7 @@ def greet(link: Link, io_clock: Clock, nonce: int) -> Hello:
 def check(port: str, hello: Hello, expect_serial: str | None) -> None:
     """
     Raises:
-        VersionMismatch: the pump speaks another protocol than this program.
+        VersionMismatch: the pump speaks another major version of the protocol than this program.
         WrongDevice: its serial number is not the one expected.
     """
     if hello.protocol_major != PROTOCOL_MAJOR:
@@ -65,12 +65,6 @@ def check(port: str, hello: Hello, expect_serial: str | None) -> None:
             port,
             f"pump {hello.serial_number} speaks protocol {hello.protocol_major}.{hello.protocol_minor} and this "
             f"program {PROTOCOL_MAJOR}.{PROTOCOL_MINOR}; use a program of the pump's major version",
-        )
-    if hello.schema_hash != SCHEMA_HASH:
-        raise VersionMismatch(
-            port,
-            f"pump {hello.serial_number} lays its messages out differently (schema {hello.schema_hash.hex()}, ours "
-            f"{SCHEMA_HASH.hex()}); use the program that was released with firmware {hello.firmware_version}",
         )
     if expect_serial is not None and hello.serial_number != expect_serial:
         raise WrongDevice(

@@ -31,17 +31,20 @@ class Entry:
     """A dosing command that was committed: its kind, its canonical values, and the last state known."""
 
     kind: str
-    values: dict[str, float]
+    values: dict[str, Any]
     state: str = ""
 
 
 class Journal:
-    """One pump's journal. `Pump.open` calls `bind` when it knows the serial number; the rest is the driver's."""
+    """One pump's journal, for one program at a time.
+
+    `Pump.open` calls `bind` when it knows the serial number; the rest is the driver's.
+    """
 
     def __init__(self, locate: Callable[[str], Path], storage: Storage | None = None) -> None:
         self._locate = locate
         self._storage: Storage = storage if storage is not None else RealStorage()
-        self._serial_number = ""
+        self._serial_number: str | None = None
         self._entries: dict[int, Entry] = {}
         self._needs_newline = False
         self._needs_torn_mark = False
@@ -69,11 +72,17 @@ class Journal:
         """Read the pump's file, or be ready to begin one. A torn end is put into `notices`, nothing else is forgiven.
 
         Raises:
-            JournalForeign: the file belongs to another pump.
+            JournalForeign: this journal, or the file, belongs to another pump.
             JournalError: it cannot be read, or is damaged elsewhere than at a torn end.
         """
+        if self._serial_number not in (None, serial_number):
+            raise JournalForeign(
+                str(self.path), f"this is the journal of pump {self._serial_number}; make another for {serial_number}"
+            )
         self._serial_number = serial_number
         self.path = self._locate(serial_number)
+        self._entries, self.notices = {}, []
+        self._needs_newline = self._needs_torn_mark = self._has_header = False
         try:
             data = self._storage.read(self.path) if self._storage.exists(self.path) else b""
         except OSError as error:
@@ -84,15 +93,19 @@ class Journal:
         """The commands that may have been carried out and whose end is not known, by id."""
         return {id_: entry for id_, entry in self._entries.items() if entry.state not in FINAL_STATES}
 
-    def values(self, id_: int) -> dict[str, float]:
+    def values(self, id_: int) -> dict[str, Any]:
         """The canonical values of a command this journal saw committed, else nothing."""
         return dict(self._entries[id_].values) if id_ in self._entries else {}
+
+    def kind(self, id_: int) -> str:
+        """What kind of command this journal saw committed, else nothing."""
+        return self._entries[id_].kind if id_ in self._entries else ""
 
     def state(self, id_: int) -> str | None:
         """The last state known of a command this journal saw committed, empty where none is, else None."""
         return self._entries[id_].state if id_ in self._entries else None
 
-    def take_id(self, device_last_id: int, kind: str, values: Mapping[str, float]) -> int:
+    def take_id(self, device_last_id: int, kind: str, values: Mapping[str, Any]) -> int:
         """A new command id, above all this journal and the pump have seen, on disk before it is given.
 
         Raises:
@@ -102,7 +115,7 @@ class Journal:
         self._append("intent", id=self.highest_id, kind=kind, asked=dict(values))
         return self.highest_id
 
-    def commit(self, id_: int, kind: str, values: Mapping[str, float]) -> None:
+    def commit(self, id_: int, kind: str, values: Mapping[str, Any]) -> None:
         """Note that COMMIT is about to be sent.
 
         Raises:

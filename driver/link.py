@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from driver.clock import Clock, Deadline
-from driver.errors import LinkTimeout, NakError
+from driver.errors import LinkTimeout, NakError, VersionMismatch
 from driver.telemetry import NotificationQueue, TelemetryBatch
 from driver.transport import Guarded, Transport
 from protocol import HostSession, Message, Notification, Refused, Reply, TimedOut
@@ -25,6 +25,7 @@ class Link:
         self._transport = Guarded(transport)
         self._clock = clock
         self._notifications = NotificationQueue()
+        self._firmware = ""
         self.session = HostSession(timeout_s=timeout_s, attempts=attempts)
 
     @property
@@ -32,16 +33,35 @@ class Link:
         """The port's name."""
         return self._transport.name
 
+    def restrict(self, usable: frozenset[int], firmware: str) -> None:
+        """Use only messages of these type bytes from now on; `firmware` names the device's for people."""
+        self.session.usable = usable
+        self._firmware = firmware
+
+    def require(self, message: type[Message]) -> None:
+        """
+        Raises:
+            VersionMismatch: the device lays a request, or a reply to it, out otherwise.
+        """
+        if not self.session.can_use(message):
+            raise VersionMismatch(
+                self.port,
+                f"firmware {self._firmware} lays {message.__name__} or a reply to it out differently, so it is not "
+                "sent; use the program that was released with this firmware",
+            )
+
     def request(self, message: Message, answer: type[ReplyT], *, timeout_s: float | None = None) -> ReplyT:
         """Send a request and wait for its reply, the session's retries included, at most `timeout_s`.
 
         What an interrupt left outstanding is given up first, so that it never keeps STOP back; its reply will be stale.
 
         Raises:
+            VersionMismatch: the pump would not understand it.
             NakError: the pump refused it and did nothing.
             LinkTimeout: no answer; the pump may or may not have acted on it.
             PortLost: the port is gone; the pump may or may not have acted on it.
         """
+        self.require(type(message))
         deadline = Deadline(self._clock, timeout_s)
         self.session.abandon()
         self.session.request(message, self._clock.monotonic())
@@ -66,6 +86,11 @@ class Link:
             for event in self.session.receive(self._transport.read(0.0), self._clock.monotonic()):
                 if isinstance(event, Notification):
                     self._notifications.put(event.message)
+
+    @property
+    def has_notifications(self) -> bool:
+        """Whether `drain` has something to give."""
+        return not self._notifications.is_empty
 
     def drain(self) -> TelemetryBatch:
         """The notifications that came since the last call."""

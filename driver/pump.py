@@ -2,66 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from driver.clock import Clock, Deadline, SystemClock
-from driver.dosing import Continuous, Dose, Dosing, require_positive
-from driver.errors import (
-    CalibrationMismatch,
-    CalibrationUnverified,
-    DoseUncertain,
-    DriverError,
-    JournalError,
-    LinkError,
-    ObserverOnly,
-    StopUnconfirmed,
-    TransportError,
-)
-from driver.greeting import PumpIdentity, check, greet
+import protocol
+from driver import readings
+from driver.clock import Clock, SystemClock
+from driver.device_clock import DeviceClock, Synchroniser
+from driver.dosing import Dose
+from driver.errors import JournalError, StopUnconfirmed, TransportError
+from driver.greeting import PumpIdentity
+from driver.histories import History, Progress, read_history
 from driver.journal import Journal
-from driver.link import Link
-from driver.stopping import StopReport, send_stop, unconfirmed
+from driver.lease import ControlLease
+from driver.opening import Connection, connect
+from driver.orders import Orders
+from driver.schemas import SchemaCache
+from driver.settings import BolusLimits, limits_proposal, therapy_clock_proposal, write_calibration
+from driver.stopping import Stopper, StopReport
+from driver.subscriptions import Subscriptions
 from driver.telemetry import TelemetryBatch
-from driver.transport import SerialSettings, Transport, open_guarded
-from protocol import (
-    Ack,
-    Calibration,
-    CalibrationRequest,
-    CommandState,
-    Hello,
-    ProposeBolus,
-    ProposeCalibration,
-    ProposeContinuous,
-    Status,
-    StatusRequest,
-    Stream,
-    Subscribe,
-)
-
-PAUSE_SLICE_S = 5.0
-SHORTEST_POLL_S = 0.2
-LONGEST_POLL_S = 30.0
-BOLUS_GRACE_S = 60.0
+from driver.therapy import Therapy, proposal_for
+from driver.transport import SerialSettings, Transport
+from driver.validation import rate_or_own, require_positive
 
 
 class Pump:
     """One pump at one port. Get it by `Pump.open(…)` and use it as a context manager.
 
-    `unconfirmed_stop` is set when leaving the context could not stop the pump for certain.
+    Raises, beside what a method says itself: `LinkError` (no answer, another version, a refusal, `LeaseHeld` among
+    them) or `TransportError` where the pump cannot be asked; `ValueError` for an argument that cannot be;
+    `ObserverOnly` for what acts on a pump that was opened to watch; an order what `Orders.give` does: only after
+    `DoseUncertain` may it have been carried out.
     """
 
-    def __init__(self, link: Link, clock: Clock, hello: Hello, journal: Journal | None) -> None:
-        self.identity = PumpIdentity.from_hello(hello)
-        self.journal = journal
-        self.unconfirmed_stop: StopUnconfirmed | None = None
-        self._link = link
-        self._clock = clock
-        self._boot_id = hello.boot_id
-        self._dosing = None if journal is None else Dosing(link, journal, hello.last_command_id)
-        self._subscribed = False
+    def __init__(self, opened: Connection) -> None:
+        self.identity = PumpIdentity.from_hello(opened.hello)
+        self.journal = opened.journal
+        self._link = opened.link
+        self._layouts = opened.layouts
+        self._dosing = opened.dosing
+        self._stopper = Stopper(opened.link, opened.dosing, opened.journal)
+        self._lease = ControlLease(opened.link, opened.io_clock)
+        self._orders = Orders(opened, self._lease)
+        self._subscriptions = Subscriptions(opened.link)
+        self._synchroniser = Synchroniser(opened.link, opened.clock)
+        self._device_clock: DeviceClock | None = None
         self._closed = False
 
     @classmethod
@@ -76,36 +63,36 @@ class Pump:
         observe: bool = False,
         host_nonce: int | None = None,
         serial_settings: SerialSettings | None = None,
+        schemas: SchemaCache | None = None,
     ) -> Pump:
         """Open the port, greet the pump through whatever it prints while booting, and settle earlier doses by id.
 
         `clock` runs the process (how long a bolus takes), `io_clock` the time-outs of the line; they differ only for a
-        rig served faster than real time. A transport that is given stays the caller's to close. `journal` defaults to
-        this user's own; `observe` opens without one, to watch. `host_nonce` must differ at every opening and is drawn
-        at random unless a simulation gives one.
+        rig served faster than real time. A transport that is given stays the caller's to close. `journal` and
+        `schemas`, where descriptions of other firmware are kept, default to this user's own; `observe` opens without a
+        journal, to watch. `host_nonce` must differ at every opening and is drawn at random unless a simulation gives
+        one. A pump whose firmware lays its messages out differently is open as far as they are alike.
 
         Raises:
             TransportError: the port is not there, busy, denied or lost.
             LinkTimeout: no pump answers.
-            VersionMismatch: the pump speaks another protocol than this program.
+            VersionMismatch: the pump speaks another protocol than this program, or does not describe its own.
             WrongDevice: the pump is not the one with the serial number `expect_serial`.
             JournalError: the journal cannot be read, or belongs to another pump.
         """
-        process_clock = clock if clock is not None else SystemClock()
-        link = Link(open_guarded(port, serial_settings), io_clock if io_clock is not None else process_clock)
-        try:
-            hello = greet(link, io_clock or process_clock, secrets.randbits(64) if host_nonce is None else host_nonce)
-            check(link.port, hello, expect_serial)
-            if not observe:
-                journal = journal if journal is not None else Journal.in_default_directory()
-                journal.bind(hello.serial_number)
-            pump = cls(link, process_clock, hello, None if observe else journal)
-            if pump._dosing is not None:
-                pump._dosing.reconcile()
-        except BaseException:
-            link.close()
-            raise
-        return pump
+        if journal is None and not observe:
+            journal = Journal.in_default_directory()
+        opened = connect(
+            port,
+            clock if clock is not None else SystemClock(),
+            io_clock,
+            expect_serial,
+            host_nonce,
+            serial_settings,
+            schemas,
+            None if observe else journal,
+        )
+        return cls(opened)
 
     def __enter__(self) -> Self:
         return self
@@ -130,54 +117,79 @@ class Pump:
         """The last failure to note an outcome; it loses no dose, the pump is asked again at the next opening."""
         return None if self._dosing is None else self._dosing.journal_fault
 
-    def status(self) -> Status:
-        """The pump at one instant: mode, alarms, rate µL/h, steps, µL delivered and left, mV, head temperature °C.
+    @property
+    def unconfirmed_stop(self) -> StopUnconfirmed | None:
+        """Set when leaving the context could not stop the pump for certain."""
+        return self._stopper.unconfirmed
+
+    def status(self) -> protocol.Status:
+        """The pump at one instant: mode, alarms, rate µL/h, steps, µL delivered and left, mV, head temperature °C."""
+        return self._orders.status()
+
+    def start(self, therapy: Therapy) -> Dose:
+        """Begin a therapy; `canonical` of the dose given back holds the values really used.
+
+        Its `state` is RUNNING, or what a reset or a STOP in the same moment has made of it.
 
         Raises:
-            LinkError, TransportError: the pump cannot be asked.
+            NoLease: it is to stop when the control lease is lost, and none is held.
         """
-        return self._link.request(StatusRequest(), Status)
-
-    def start(self, therapy: Continuous) -> Dose:
-        """Begin an infusion; the dose given back is running, its `canonical` holds the rate really used.
-
-        Raises:
-            DriverError: see `Dosing.carry_out`; only after DoseUncertain may the infusion run.
-        """
-        return self._ready_to_dose().carry_out(ProposeContinuous(0, therapy.rate_ul_per_h))
+        return self._orders.give(proposal_for(therapy))
 
     def bolus(self, volume_ul: float, *, rate_ul_per_h: float | None = None, wait: bool = True) -> Dose:
-        """Deliver a volume once, at a rate or at the model's own; with `wait`, return when it has ended.
+        """Deliver a volume once, at a rate or at the model's own; with `wait`, return when it has ended."""
+        require_positive(volume_ul, "a bolus", "µL")
+        rate = rate_or_own(rate_ul_per_h, "a bolus rate")
+        return self._orders.give_and_wait(protocol.ProposeBolus(0, volume_ul, rate), wait=wait)
+
+    def patient_bolus(self, *, wait: bool = True) -> Dose:
+        """Deliver what the patient's button asks for, within the limits; with `wait`, return when it has ended."""
+        return self._orders.give_and_wait(protocol.ProposePatientBolus(0, 0.0, 0.0), wait=wait)
+
+    def prime(self, volume_ul: float, *, rate_ul_per_h: float | None = None, wait: bool = True) -> Dose:
+        """Fill tubing and catheter once, at a rate or at the model's own; with `wait`, return when it has ended."""
+        require_positive(volume_ul, "a priming volume", "µL")
+        rate = rate_or_own(rate_ul_per_h, "a priming rate")
+        return self._orders.give_and_wait(protocol.ProposePrime(0, volume_ul, rate), wait=wait)
+
+    def refill(self, volume_ul: float) -> Dose:
+        """Tell the pump that its reservoir now holds a volume, as the operator measured it."""
+        require_positive(volume_ul, "a reservoir's volume", "µL")
+        return self._orders.set(protocol.ProposeRefill(0, volume_ul))
+
+    def write_patient_bolus_limits(self, limits: BolusLimits) -> Dose:
+        """Set what a patient-activated bolus may be."""
+        return self._orders.set(limits_proposal(limits))
+
+    def set_therapy_clock(self, now: datetime) -> Dose:
+        """Set the clock that flex steps follow, to the second, and its offset from UTC."""
+        return self._orders.set(therapy_clock_proposal(now))
+
+    def write_calibration(self, step_volume_nl: float) -> protocol.Calibration:
+        """Write a step volume, read it back, and give what was read.
 
         Raises:
-            ValueError: volume or rate is not a positive number.
-            DriverError: see `Dosing.carry_out`; only after DoseUncertain may anything have been delivered.
+            CalibrationMismatch: it was written, and the pump now holds another value.
+            CalibrationUnverified: it was written, and could not be read back.
         """
-        require_positive(volume_ul, "a bolus", "µL")
-        if rate_ul_per_h is not None:
-            require_positive(rate_ul_per_h, "a bolus rate", "µL/h")
-        dose = self._ready_to_dose().carry_out(ProposeBolus(0, volume_ul, rate_ul_per_h or 0.0))
-        return self._wait_for(dose) if wait else dose
+        return write_calibration(self._link, self._orders, step_volume_nl)
 
     def dose(self, id_: int) -> Dose:
         """What became of a dosing command, by its id.
 
         Raises:
-            ObserverOnly: the pump was opened to watch.
             DoseNotStarted: the pump never saw it.
             DoseUncertain: the pump does not say.
         """
-        return self._control().result(id_)
+        return self._orders.control().result(id_)
 
     def resolve(self, id_: int, *, by: str) -> None:
         """An operator, by name, takes an uncertain dose as delivered; dosing is possible again.
 
         Raises:
-            ObserverOnly: the pump was opened to watch.
-            ValueError: the command is not uncertain, or there is no name.
             JournalError: it could not be noted.
         """
-        self._control().resolve(id_, by)
+        self._orders.control().resolve(id_, by)
 
     def stop(self) -> StopReport:
         """Stop the motor. STOP goes out first, then what ran is asked for its result, then the journal is written.
@@ -185,83 +197,136 @@ class Pump:
         Raises:
             StopUnconfirmed: the pump did not confirm, it may still be delivering.
         """
-        try:
-            stopped = send_stop(self._link)
-        except StopUnconfirmed:
-            self._journal_stop(confirmed=False)
-            raise
-        if self._dosing is not None:
-            self._dosing.stopped()
-        fault = self._journal_stop(confirmed=True)
-        return StopReport(stopped.steps, stopped.delivered_ul, stopped.device_time_us, fault)
+        return self._stopper.stop()
 
-    def calibration(self) -> Calibration:
-        """The step volume in nL in use, the one before, the nominal one, and how often it was written.
+    def take_control(self, duration_s: float = 60.0, *, holder: str, lease_id: int = 0) -> ControlLease:
+        """Take the control lease, for 1 s to 24 h at a time; others may then only watch and stop.
+
+        A context manager that gives it back on leaving. `service` and every wait here renew it when a third of the
+        time is used up. `lease_id` renews one of an earlier session, `holder` names for people who has it.
 
         Raises:
-            LinkError, TransportError: the pump cannot be asked.
+            LeaseHeld: another host holds it.
         """
-        return self._link.request(CalibrationRequest(), Calibration)
+        self._orders.control()
+        self._orders.status()
+        self._lease.take(duration_s, holder, lease_id)
+        return self._lease
 
-    def write_calibration(self, step_volume_nl: float) -> Calibration:
-        """Write a step volume, read it back, and give what was read.
+    def control(self) -> protocol.Lease:
+        """Who holds the control lease, and for how many ms more; 0 where nobody does."""
+        return self._link.request(protocol.LeaseStatusRequest(), protocol.Lease)
+
+    def therapy(self) -> protocol.Proposable | None:
+        """The therapy in force, as the proposal that it was committed from; None when stopped.
 
         Raises:
-            ValueError: the volume is not a positive number.
-            CalibrationMismatch: it was written, and the pump now holds another value.
-            CalibrationUnverified: it was written, and could not be read back.
-            DoseUncertain: it may have been written, or an earlier command is unresolved.
-            DriverError: any other; nothing was written, see `Dosing.carry_out`.
+            ReplyInvalid: what the pump says is no therapy.
         """
-        require_positive(step_volume_nl, "a step volume", "nL")
-        dose = self._ready_to_dose().carry_out(ProposeCalibration(0, step_volume_nl))
-        agreed_nl = dose.canonical["step_volume_nl"]
-        try:
-            read = self.calibration()
-        except (LinkError, TransportError) as error:
-            raise CalibrationUnverified(
-                self.port,
-                f"a step volume of {agreed_nl!r} nL was written and not read back ({error.finding}); "
-                "compare it with Pump.calibration() before the pump is used",
-            ) from error
-        if read.step_volume_nl != agreed_nl:
-            raise CalibrationMismatch(
-                self.port, f"a step volume of {agreed_nl!r} nL was written and {read.step_volume_nl!r} nL is read back"
-            )
-        return read
+        return readings.therapy_in_force(self._link, self._layouts)
 
-    def subscribe(self, interval_s: float | None) -> None:
-        """Have the pump send telemetry every `interval_s` seconds of its clock; None ends it.
+    def patient_bolus_limits(self) -> protocol.PatientBolusLimits:
+        """The limits of patient-activated boluses, and what of them is used up."""
+        return self._link.request(protocol.PatientBolusLimitsRequest(), protocol.PatientBolusLimits)
+
+    def calibration(self) -> protocol.Calibration:
+        """The step volume in nL in use, the one before, the nominal one, and how often it was written."""
+        return self._link.request(protocol.CalibrationRequest(), protocol.Calibration)
+
+    def therapy_clock(self) -> protocol.TherapyClock:
+        """The clock that flex steps follow, with the device time at which it was read."""
+        return self._link.request(protocol.TherapyClockRequest(), protocol.TherapyClock)
+
+    def firmware(self) -> protocol.FirmwareInformation:
+        """What runs on the pump, since when, and why it last started."""
+        return self._link.request(protocol.FirmwareInformationRequest(), protocol.FirmwareInformation)
+
+    def alarms(self) -> protocol.Alarms:
+        """Every alarm that is active or not yet acknowledged."""
+        return self._link.request(protocol.AlarmsRequest(), protocol.Alarms)
+
+    def acknowledge(self, alarms: protocol.Alarm, silence_s: int = 0) -> None:
+        """Tell the pump that somebody has seen these alarms; an active one keeps quiet for `silence_s`."""
+        self._orders.control()
+        readings.acknowledge(self._link, alarms, silence_s)
+
+    def self_test(self, items: protocol.SelfTestItem | int = 0) -> protocol.SelfTestReport:
+        """Have the pump test itself: these items, or all that its mode allows. MOTOR moves the rotor."""
+        self._orders.control()
+        return readings.self_test(self._link, items)
+
+    @property
+    def device_clock(self) -> DeviceClock | None:
+        """What `synchronise` last gave, unless the pump was seen to have restarted since."""
+        known = self._device_clock
+        return known if known is not None and known.boot_id == self._orders.boot_id else None
+
+    def synchronise(self, exchanges: int = 8) -> DeviceClock:
+        """Map the pump's clock onto the one that runs the process; each further call sharpens its drift.
 
         Raises:
-            ValueError: the interval is below 1 ms.
-            LinkError, TransportError: the pump cannot be asked.
+            ReplyInvalid: the pump's time stamps cannot be true.
         """
-        interval_ms = 0 if interval_s is None else round(interval_s * 1000.0)
-        if interval_s is not None and interval_ms < 1:
-            raise ValueError(f"telemetry comes at most every millisecond, not every {interval_s} s")
-        self._link.request(Subscribe(Stream.TELEMETRY, interval_ms), Ack)
-        self._subscribed = interval_ms > 0
+        self._device_clock = self._synchroniser.round(exchanges)
+        self._orders.see_boot(self._device_clock.boot_id)
+        return self._device_clock
+
+    def event_log(self, first_index: int = 0, *, progress: Progress | None = None) -> History[protocol.EventRecord]:
+        """The events from an index on, through lost replies and resets.
+
+        Raises:
+            TransferBroken: it could not be read to its end; the error's `history` holds what was read.
+        """
+        return read_history(self._link, self._layouts, protocol.EventRecord, first_index, progress)
+
+    def calibration_history(
+        self, first_index: int = 0, *, progress: Progress | None = None
+    ) -> History[protocol.CalibrationRecord]:
+        """The calibration writes from an index on; raises as `event_log`."""
+        return read_history(self._link, self._layouts, protocol.CalibrationRecord, first_index, progress)
+
+    def dose_history(self, first_index: int = 0, *, progress: Progress | None = None) -> History[protocol.DoseRecord]:
+        """The dosing commands from an index on; raises as `event_log`."""
+        return read_history(self._link, self._layouts, protocol.DoseRecord, first_index, progress)
+
+    def subscribe(self, interval_s: float | None, stream: protocol.Stream = protocol.Stream.TELEMETRY) -> float | None:
+        """Have the pump send a stream every `interval_s` seconds of its clock; None ends it.
+
+        Gives the interval that the pump really uses.
+        """
+        return self._subscriptions.subscribe(stream, interval_s)
 
     def telemetry(self) -> TelemetryBatch:
         """All samples and events that came since the last call, with every gap counted.
 
         Raises:
-            PortLost: the port is gone.
+            PortLost: the port is gone, and all that came before has been given.
         """
-        self._link.service()
+        try:
+            self._link.service()
+        except TransportError:
+            if not self._link.has_notifications:
+                raise
         return self._link.drain()
 
+    @property
+    def service_in_s(self) -> float:
+        """I/O seconds until `service` must be called again for the control lease; infinite while none is held."""
+        return self._lease.renewal_in_s
+
     def service(self) -> None:
-        """Take in what has arrived, without waiting.
+        """Take in what has arrived, without waiting, and renew the control lease where that is due.
 
         Raises:
+            NoLease: the control lease was taken here and is lost; said once.
             PortLost: the port is gone.
         """
         self._link.service()
+        self._lease.keep()
+        self._lease.require_not_lost()
 
     def close(self) -> None:
-        """Stop what was started here, and give the port back; a second call does nothing.
+        """Stop what was started here, end streams and lease, and give the port back; a second call does nothing.
 
         Raises:
             StopUnconfirmed: the pump did not confirm the stop.
@@ -271,77 +336,11 @@ class Pump:
     def _leave(self, error: BaseException | None) -> None:
         if self._closed:
             return
-        self._closed = True
         try:
             if self._dosing is not None and self._dosing.started:
-                self._stop_on_leaving(error)
-            if self._subscribed:
-                with contextlib.suppress(DriverError):
-                    self.subscribe(None)
+                self._stopper.stop_on_leaving(error)
+            self._subscriptions.end_all()
+            self._lease.release_on_leaving()
         finally:
+            self._closed = True
             self._link.close()
-
-    def _stop_on_leaving(self, error: BaseException | None) -> None:
-        """An unconfirmed stop outranks an exception; an interrupt keeps its kind and carries the sentence as a note."""
-        try:
-            self.stop()
-        except StopUnconfirmed as failure:
-            self.unconfirmed_stop = failure
-            if error is None or isinstance(error, Exception):
-                raise failure from error
-            error.add_note(str(failure))
-        except BaseException:
-            self.unconfirmed_stop = unconfirmed(self.port, "the wait for its answer was interrupted")
-            raise
-
-    def _journal_stop(self, *, confirmed: bool) -> str | None:
-        if self.journal is None:
-            return None
-        try:
-            self.journal.stop(confirmed=confirmed)
-        except JournalError as error:
-            return str(error)
-        return None if self.journal_fault is None else str(self.journal_fault)
-
-    def _control(self) -> Dosing:
-        if self._dosing is None:
-            raise ObserverOnly(self.port, "the pump was opened with observe=True, to watch; open it without")
-        return self._dosing
-
-    def _ready_to_dose(self) -> Dosing:
-        """After a reset of the pump, earlier commands are settled before anything else."""
-        dosing = self._control()
-        boot_id = self.status().boot_id
-        if boot_id != self._boot_id or dosing.uncertain:
-            dosing.reconcile()
-            self._boot_id = boot_id
-        return dosing
-
-    def _wait_for(self, dose: Dose) -> Dose:
-        """Until a bolus has ended, on the process clock; telemetry is taken in meanwhile.
-
-        Only an answer asked for after the latest end counts as overdue: lost replies take time on the I/O clock, in
-        which a rig faster than real time comes far, and a retry is answered with what was so at the first attempt.
-        """
-        dosing = self._control()
-        expected_s = 3600.0 * dose.canonical["volume_ul"] / dose.canonical["rate_ul_per_h"]
-        expected = Deadline(self._clock, expected_s)
-        latest = Deadline(self._clock, 1.5 * expected_s + BOLUS_GRACE_S)
-        while dose.state == CommandState.RUNNING:
-            is_overdue = latest.expired
-            self._pause(min(max(expected.remaining_s / 2.0, SHORTEST_POLL_S), LONGEST_POLL_S))
-            dose = dosing.result(dose.id)
-            if is_overdue and dose.state == CommandState.RUNNING:
-                raise DoseUncertain(
-                    self.port,
-                    f"bolus {dose.id} should have ended after {expected_s:.0f} s and still runs; stop the pump",
-                    (dose.id,),
-                )
-        return dose
-
-    def _pause(self, seconds: float) -> None:
-        end = Deadline(self._clock, seconds)
-        while not end.expired:
-            self._clock.sleep(min(end.remaining_s, PAUSE_SLICE_S))
-            with contextlib.suppress(TransportError):
-                self._link.service()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from driver.errors import LinkError, LinkTimeout, StopUnconfirmed, TransportError
+from driver.dosing import Dosing
+from driver.errors import JournalError, LinkError, LinkTimeout, NakError, StopUnconfirmed, TransportError
+from driver.journal import Journal
 from driver.link import Link
 from protocol import Stop, Stopped
 
-STOP_ROUNDS = 3
+MOST_TIMEOUTS = 3
+MOST_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,84 @@ class StopReport:
 
 
 def send_stop(link: Link) -> Stopped:
-    """STOP, several times if need be.
+    """STOP, several times if need be; a refusal too is answered by the next, with another seq.
 
     Raises:
         StopUnconfirmed: the pump did not confirm.
     """
     why = "no answer came"
-    for _ in range(STOP_ROUNDS):
+    timeouts = 0
+    for _ in range(MOST_ROUNDS):
         try:
             return link.request(Stop(), Stopped)
         except LinkTimeout:
-            continue
+            timeouts += 1
+            if timeouts == MOST_TIMEOUTS:
+                break
+        except NakError as refusal:
+            why = refusal.finding
         except (LinkError, TransportError) as error:
             why = error.finding
             break
     raise unconfirmed(link.port, why)
+
+
+class Stopper:
+    """Stops one pump, for one host; `unconfirmed` is set when that failed on leaving."""
+
+    def __init__(self, link: Link, dosing: Dosing | None, journal: Journal | None) -> None:
+        self.unconfirmed: StopUnconfirmed | None = None
+        self._link = link
+        self._dosing = dosing
+        self._journal = journal
+
+    def stop(self) -> StopReport:
+        """STOP goes out first, then what ran is asked for its result, then the journal is written.
+
+        Raises:
+            StopUnconfirmed: the pump did not confirm.
+        """
+        try:
+            stopped = send_stop(self._link)
+        except StopUnconfirmed:
+            self._note(confirmed=False)
+            raise
+        if running := () if self._dosing is None else self._dosing.stopped():
+            self._note(confirmed=False)
+            listed = ", ".join(str(id_) for id_ in running)
+            raise unconfirmed(self._link.port, f"the pump answers it and says that command {listed} still runs")
+        fault = self._note(confirmed=True)
+        return StopReport(stopped.steps, stopped.delivered_ul, stopped.device_time_us, fault)
+
+    def stop_on_leaving(self, error: BaseException | None) -> None:
+        """Stop on the way out, `error` being the reason for it, if any.
+
+        An unconfirmed stop outranks an exception; an interrupt keeps its kind and carries the sentence as a note.
+
+        Raises:
+            StopUnconfirmed: the pump did not confirm.
+        """
+        try:
+            self.stop()
+        except StopUnconfirmed as failure:
+            self.unconfirmed = failure
+            if error is None or isinstance(error, Exception):
+                raise failure from error
+            error.add_note(str(failure))
+        except BaseException:
+            self.unconfirmed = unconfirmed(self._link.port, "the wait for its answer was interrupted")
+            raise
+
+    def _note(self, *, confirmed: bool) -> str | None:
+        """Write a stop down; gives why the journal misses something, if it does."""
+        if self._journal is None:
+            return None
+        try:
+            self._journal.stop(confirmed=confirmed)
+        except JournalError as error:
+            return str(error)
+        fault = None if self._dosing is None else self._dosing.journal_fault
+        return None if fault is None else str(fault)
 
 
 def unconfirmed(port: str, why: str) -> StopUnconfirmed:

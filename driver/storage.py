@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -32,19 +33,47 @@ class RealStorage:
         return path.read_bytes()
 
     def append_and_sync(self, path: Path, data: bytes) -> None:
-        is_new = not path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or not path.stat().st_size:
+            _create(path)
         with path.open("ab", buffering=0) as file:
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
-        if is_new:
-            _sync_folder(path.parent)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a whole file, folders included, so that whoever reads it sees all of the old one or all of the new one.
+
+    Raises:
+        OSError: it could not be written; what was there is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _create(path: Path) -> None:
+    """An empty file whose name survives a power cut, and those of its folders."""
+    holding = [path.parent, *(folder.parent for folder in path.parents if not folder.exists())]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    for folder in holding:
+        _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name of a new file is durable only when its folder is; Windows cannot open one and does not need it."""
+    """A new name is durable only when the folder that holds it is; Windows cannot open one and does not need it."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

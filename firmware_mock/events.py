@@ -29,7 +29,7 @@ def schedule_events(
     """Put the scenario's events on the world's heap; each leaves evidence `event.<do>` when it happens.
 
     `unplug` and `plug` take `port`; `overload` puts `mass_g` of steel on the pan, for `for_s` seconds or for good;
-    `reboot` restarts the pump's firmware; `stall` stops the rotor without the firmware's knowledge.
+    `reboot` restarts the pump's firmware; `stall` stops the rotor while the firmware goes on asking for steps.
 
     Raises:
         ScenarioError: an event is unknown, has an unknown key, lacks one or has a wrong value.

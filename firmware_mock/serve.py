@@ -6,13 +6,14 @@ import contextlib
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from firmware_mock.endpoints import HAVE_PTYS, PtyEndpoint, TcpClient, TcpListener
+from firmware_mock.endpoints import CHUNK_BYTES, HAVE_PTYS, PtyEndpoint, TcpClient, TcpListener
 from firmware_mock.ports import Port, PortUnplugged
 from firmware_mock.station import Station
+from firmware_mock.usb_device import UsbDevice
 from firmware_mock.world import NS_PER_S
 
 LONGEST_WAIT_S = 0.5
@@ -23,15 +24,18 @@ REPORTED_LAG_S = 1.0
 class _Served:
     """One port and where it can be reached."""
 
-    def __init__(self, port: Port, listener: TcpListener) -> None:
+    def __init__(self, port: Port, listener: TcpListener, usb: UsbDevice | None) -> None:
         self.port = port
         self.listener = listener
+        self.usb = usb
         self.pty: PtyEndpoint | None = None
         self.client: TcpClient | None = None
 
 
 class Server:
     """Offers a station's ports on ptys (links in a directory) and on TCP ports from `tcp_base` on; 0 takes free ones.
+
+    A port named in `usb` is offered on that USB device too, which whoever owns the bus plugs in and unplugs.
 
     A context manager; `run` returns after `stop`, which any thread or signal handler may call. The world's time stands
     still while nobody runs it. With too much to compute it falls behind the wall clock: `on_lag` is told, once,
@@ -42,7 +46,14 @@ class Server:
     """
 
     def __init__(
-        self, station: Station, *, speed: float, links: Path, tcp_base: int, on_lag: Callable[[float], None]
+        self,
+        station: Station,
+        *,
+        speed: float,
+        links: Path,
+        tcp_base: int,
+        on_lag: Callable[[float], None],
+        usb: Mapping[str, UsbDevice] | None = None,
     ) -> None:
         self._world = station.world
         self._world.served_speed = speed
@@ -50,14 +61,15 @@ class Server:
         self._selector = selectors.SelectSelector()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_writer.setblocking(False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, lambda: None)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._take_from_usb)
         self._stopped = False
         self._served: dict[str, _Served] = {}
         self._on_lag: Callable[[float], None] | None = on_lag
         self._behind_ns = 0
         try:
             for number, (name, port) in enumerate(station.ports.items()):
-                self._open(name, port, links / name, tcp_base + number if tcp_base else 0)
+                device = usb.get(name) if usb is not None else None
+                self._open(_Served(port, TcpListener(tcp_base + number if tcp_base else 0), device), name, links / name)
         except BaseException:
             self.close()
             raise
@@ -91,8 +103,7 @@ class Server:
     def stop(self) -> None:
         """Have `run` return."""
         self._stopped = True
-        with contextlib.suppress(OSError):
-            self._wake_writer.send(b"\0")
+        self._wake()
 
     def close(self) -> None:
         """Close all endpoints and remove the links."""
@@ -105,8 +116,10 @@ class Server:
         self._wake_reader.close()
         self._wake_writer.close()
 
-    def _open(self, name: str, port: Port, link: Path, tcp_port: int) -> None:
-        served = self._served[name] = _Served(port, TcpListener(tcp_port))
+    def _open(self, served: _Served, name: str, link: Path) -> None:
+        self._served[name] = served
+        if served.usb is not None:
+            served.usb.on_host_activity = self._wake
         self._selector.register(served.listener, selectors.EVENT_READ, partial(self._accept, served))
         if HAVE_PTYS:
             served.pty = PtyEndpoint(link)
@@ -164,6 +177,18 @@ class Server:
                 served.port.host.write(data)
         return bool(data)
 
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake_writer.send(b"\0")
+
+    def _take_from_usb(self) -> None:
+        self._wake_reader.recv(CHUNK_BYTES)
+        for served in self._served.values():
+            data = served.usb.receive() if served.usb is not None else b""
+            if data:
+                with contextlib.suppress(PortUnplugged):
+                    served.port.host.write(data)
+
     def _unsettle_ptys(self) -> None:
         for served in self._served.values():
             if served.pty is not None:
@@ -174,6 +199,8 @@ class Server:
             data = served.port.take_arrived() if served.port.waiting_bytes else b""
             if data and served.pty is not None:
                 served.pty.send(data)
+            if data and served.usb is not None:
+                served.usb.send(data)
             if served.client is not None:
                 if data:
                     served.client.send(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -121,6 +122,7 @@ class Station:
             HeadThermometer(world, thermostat, rig),
             serial_number=_serial_number(rig),
             filled_ul=filled_ul,
+            starts_utc_s=_start_utc_s(rig),
         )
         self.balance = Balance(world, rig, self.air, self.vessel)
         MtSics(world, self._port(rig, "balance", baud=BALANCE_BAUD), self.balance)
@@ -162,3 +164,11 @@ def _serial_number(rig: Mapping[str, Any]) -> str:
             f'rig file: [pump] serial_number = "{serial_number}" is too long; {SERIAL_NUMBER_BYTES} bytes fit'
         )
     return serial_number
+
+
+def _start_utc_s(rig: Mapping[str, Any]) -> int:
+    """Midnight UTC of the day the simulation plays on, in seconds since 1970-01-01."""
+    day = rig.get("simulation", {}).get("date")
+    if not isinstance(day, datetime.date):
+        raise StationError(f"rig file: [simulation] date is {day!r}; state the day it plays on: date = 2026-11-20")
+    return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp())

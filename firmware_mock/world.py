@@ -13,6 +13,7 @@ from firmware_mock.scenario import Scenario
 
 NS_PER_S = 1_000_000_000
 ZERO_TIMEOUT_POLL_NS = 100_000
+_FEW_EVENTS = 1024
 
 
 def to_ns(seconds: float) -> int:
@@ -47,6 +48,7 @@ class World:
         self.served_speed = 1.0
         self.ledger = Ledger()
         self._heap: list[tuple[int, int, Event]] = []
+        self._most_events = _FEW_EVENTS
         self._order = count()
         self._trace = hashlib.sha256(b"thecabench trace 1")
         self._closed = False
@@ -73,9 +75,17 @@ class World:
         """
         if time_ns < self.now_ns:
             raise ValueError(f"an event at {time_ns} ns lies before now, {self.now_ns} ns")
+        if len(self._heap) >= self._most_events:
+            self._drop_cancelled()
         event = Event(time_ns, callback)
         heapq.heappush(self._heap, (time_ns, next(self._order), event))
         return event
+
+    def _drop_cancelled(self) -> None:
+        """Those far ahead would never come to the top; called whenever the heap has doubled."""
+        self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
+        heapq.heapify(self._heap)
+        self._most_events = max(_FEW_EVENTS, 2 * len(self._heap))
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Event:
         """Call `callback` when `seconds` have passed."""

@@ -5,21 +5,86 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 
+class Capability(IntFlag):
+    """What a device can do beyond answering HELLO, DESCRIBE, status and STOP, one bit each.
+
+    AUTHENTICATION: it takes part in the handshake of keyed frames; without it the trailer is ignored.
+    """
+
+    CONTINUOUS = 1
+    BOLUS = 2
+    MINIMUM_RATE = 4
+    FLEX = 8
+    PATIENT_BOLUS = 16
+    PRIMING = 32
+    BRIDGE = 64
+    TRIAL = 128
+    CONTROL_LEASE = 256
+    EVENT_LOG = 512
+    SELF_TEST = 1024
+    THERAPY_CLOCK = 2048
+    REFILL = 4096
+    AUTHENTICATION = 8192
+
+
 class Mode(IntEnum):
     """What the pump's motor is doing."""
 
     STOPPED = 0
     CONTINUOUS = 1
     BOLUS = 2
+    FLEX = 3
+    MINIMUM_RATE = 4
+    PATIENT_BOLUS = 5
+    PRIMING = 6
+    BRIDGE = 7
+    TRIAL = 8
+
+
+class OnLeaseLoss(IntEnum):
+    """What a therapy does when the control lease it was started under runs out."""
+
+    CONTINUE = 0
+    STOP = 1
+
+
+class Day(IntFlag):
+    """Days of the week of the therapy clock, on which a step of a flex therapy applies."""
+
+    MONDAY = 1
+    TUESDAY = 2
+    WEDNESDAY = 4
+    THURSDAY = 8
+    FRIDAY = 16
+    SATURDAY = 32
+    SUNDAY = 64
 
 
 class Alarm(IntFlag):
-    """Conditions the pump reports in every status and telemetry message, one bit each."""
+    """Conditions the pump reports in every status and telemetry message, one bit each.
+
+    STOPPED_TOO_LONG: the motor has stood for more than 48 h. PROGRAMMING_INTERRUPTED: a change was begun and never
+    finished, and the pump stands. LEASE_LOST: the control lease ran out under a therapy that had to stop then.
+    """
 
     LOW_RESERVOIR = 1
     EMPTY_RESERVOIR = 2
     LOW_BATTERY = 4
     MEMORY_ERROR = 8
+    MOTOR_STALL = 16
+    ELECTIVE_REPLACEMENT = 32
+    END_OF_SERVICE = 64
+    STOPPED_TOO_LONG = 128
+    SELF_TEST_FAILED = 256
+    PROGRAMMING_INTERRUPTED = 512
+    LEASE_LOST = 1024
+
+
+class Severity(IntEnum):
+    """How urgent an alarm is: NON_CRITICAL: one tone. CRITICAL: two tones."""
+
+    NON_CRITICAL = 0
+    CRITICAL = 1
 
 
 class CommandState(IntEnum):
@@ -39,9 +104,43 @@ class CommandState(IntEnum):
 
 
 class Stream(IntEnum):
-    """What a host can subscribe to."""
+    """What a host can subscribe to.
+
+    TELEMETRY: `Telemetry`, the delivery. MOTOR: `MotorTelemetry`. POWER: `PowerTelemetry`.
+    """
 
     TELEMETRY = 1
+    MOTOR = 2
+    POWER = 3
+
+
+class BulkObject(IntEnum):
+    """What a host can read in bulk; each is a row of records of one layout, oldest first."""
+
+    EVENT_LOG = 1
+    CALIBRATION_HISTORY = 2
+    DOSE_HISTORY = 3
+
+
+class SelfTestItem(IntFlag):
+    """The parts of a self-test. MOTOR checks the motor's coils and encoder; it runs only while the pump is stopped."""
+
+    FIRMWARE_IMAGE = 1
+    MEMORY = 2
+    CLOCK = 4
+    BATTERY = 8
+    THERMOMETER = 16
+    MOTOR = 32
+
+
+class ResetCause(IntEnum):
+    """Why the device last started."""
+
+    UNKNOWN = 0
+    POWER_ON = 1
+    WATCHDOG = 2
+    BROWN_OUT = 3
+    SOFTWARE = 4
 
 
 class NakReason(IntEnum):
@@ -57,6 +156,10 @@ class NakReason(IntEnum):
     WRONG_STATE = 8
     SEQ_REUSED = 9
     VERSION = 10
+    UNSUPPORTED = 11
+    LEASE_HELD = 12
+    NO_LEASE = 13
+    NO_SNAPSHOT = 14
 
 
 class EventCode(IntEnum):
@@ -71,3 +174,15 @@ class EventCode(IntEnum):
     EMPTY_RESERVOIR = 7
     LOW_BATTERY = 8
     MEMORY_ERROR = 9
+    ALARM_ACKNOWLEDGED = 10
+    LEASE_GRANTED = 11
+    LEASE_RELEASED = 12
+    LEASE_EXPIRED = 13
+    SELF_TEST = 14
+    CLOCK_SET = 15
+    REFILLED = 16
+    LIMITS_WRITTEN = 17
+    BRIDGE_DONE = 18
+    TRIAL_DONE = 19
+    STOPPED_TOO_LONG = 20
+    MOTOR_STALL = 21

@@ -7,34 +7,55 @@ A zero on both sides, so that a damaged frame costs no intact neighbour; docs/pr
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from itertools import repeat
+from typing import Any
 
 import msgspec
-from cobs import cobs
-from fastcrc import crc32
+from cobs.cobs import DecodeError as CobsError
+from cobs.cobs import decode as cobs_decode
+from cobs.cobs import encode as cobs_encode
+from fastcrc.crc32 import iscsi as crc32c
 
+from protocol.alike import read_alike
 from protocol.errors import EncodeError
 from protocol.messages import Hello, HelloRequest
-from protocol.registry import DEFINITIONS, Message, decode_payload, encode_payload
+from protocol.registry import DEFINITIONS, Message, decode_payload
+from protocol.wire import (
+    CRC_BYTES,
+    HEADER,
+    INTACT_CRC,
+    MAX_PAYLOAD_BYTES,
+    MAX_RUN_BYTES,
+    MIN_BYTES,
+    PROTOCOL_MAJOR,
+    PROTOCOL_MINOR,
+    TRAILER_BYTES,
+)
 
-PROTOCOL_MAJOR = 1
-PROTOCOL_MINOR = 0
-MAX_PAYLOAD_BYTES = 512
-TRAILER_BYTES = 12
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "PROTOCOL_MAJOR",
+    "PROTOCOL_MINOR",
+    "REJECTS_KEPT",
+    "TRAILER_BYTES",
+    "Frame",
+    "Reject",
+    "RejectCause",
+    "StreamDecoder",
+    "encode",
+    "encode_frame",
+]
+
 REJECTS_KEPT = 256
 
-_HEADER = struct.Struct("<BBHH")
-_CRC_BYTES = 4
-_MIN_BYTES = _HEADER.size + _CRC_BYTES
-_MAX_BYTES = _MIN_BYTES + MAX_PAYLOAD_BYTES + TRAILER_BYTES
-_MAX_RUN_BYTES = _MAX_BYTES + -(-_MAX_BYTES // 254)
 _FLAG_TRAILER = 0x01
 _KNOWN_FLAGS = _FLAG_TRAILER
 _ANY_MAJOR = frozenset({HelloRequest.TYPE, Hello.TYPE})
+_WINDOW_BYTES = 8192
+_MAYBE_ALIKE_BYTES = 512
 
 
 class RejectCause(Enum):
@@ -54,7 +75,7 @@ class RejectCause(Enum):
     PAYLOAD = "a payload that does not fit its message type"
 
 
-class Frame(msgspec.Struct, frozen=True, dict=True):
+class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An intact frame. `offset` is its first byte behind the opening zero, counted from the start of the stream."""
 
     type: int
@@ -64,14 +85,31 @@ class Frame(msgspec.Struct, frozen=True, dict=True):
     trailer: bytes | None = None
     major: int = PROTOCOL_MAJOR
 
-    @cached_property
+    @property
     def message(self) -> Message:
-        """The typed message, decoded on first use.
+        """The typed message.
 
         Raises:
             DecodeError: the frame comes from a `Reject` and holds no message we know.
         """
         return decode_payload(self.type, self.payload)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def _values(self) -> tuple[object, ...]:
+        return self.type, self.seq, self.payload, self.offset, self.trailer, self.major
+
+
+class _DecodedFrame(Frame, frozen=True, eq=False, gc=False):
+    """A frame with its message, decoded along with it: that costs less than to come back for it."""
+
+    trailer: bytes | None
+    major: int
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +140,8 @@ def encode_frame(type_byte: int, seq: int, payload: bytes, *, trailer: bytes | N
         if len(trailer) != TRAILER_BYTES:
             raise EncodeError(f"a trailer has exactly {TRAILER_BYTES} bytes, not {len(trailer)}")
         flags = _FLAG_TRAILER
-    body = _HEADER.pack(PROTOCOL_MAJOR << 4 | flags, type_byte, seq, len(payload)) + payload + (trailer or b"")
-    encoded: bytes = cobs.encode(body + crc32.iscsi(body).to_bytes(_CRC_BYTES, "little"))
+    body = HEADER.pack(PROTOCOL_MAJOR << 4 | flags, type_byte, seq, len(payload)) + payload + (trailer or b"")
+    encoded: bytes = cobs_encode(body + crc32c(body).to_bytes(CRC_BYTES, "little"))
     return b"\0" + encoded + b"\0"
 
 
@@ -113,7 +151,7 @@ def encode(message: Message, *, seq: int = 0) -> bytes:
     Raises:
         EncodeError: a field holds a value that the wire cannot carry, or the payload is longer than 512 bytes.
     """
-    return encode_frame(message.TYPE, seq, encode_payload(message))
+    return DEFINITIONS[message.TYPE].codec.encode_frame(message, seq)
 
 
 class StreamDecoder:
@@ -125,75 +163,117 @@ class StreamDecoder:
     def __init__(self) -> None:
         self.rejects: list[Reject] = []
         self.reject_counts: Counter[RejectCause] = Counter()
-        self._run = b""
+        self._run = b""  # behind the last zero
         self._run_offset = 0
-        self._offset = 0
         self._overlong = False
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes."""
-        return [item for item in self.scan(data) if type(item) is Frame]
+        found: list[Any] = []
+        if self._read(data, found):
+            return [item for item in found if isinstance(item, Frame)]
+        return found
 
     def scan(self, data: bytes) -> list[Frame | Reject]:
         """The frames and rejects that `data` completes, in the order of the stream."""
-        found: list[Frame | Reject] = []
-        *closed, open_run = bytes(data).split(b"\0")
-        for piece in closed:
-            if piece:
-                self._extend(piece, found)
-            if self._run:
-                self._note(_read_run(self._run, self._run_offset), found)
-                self._run = b""
-            self._overlong = False
-            self._offset += 1
-            self._run_offset = self._offset
-        self._extend(open_run, found)
+        found: list[Any] = []
+        self._read(data, found)
         return found
 
-    def _extend(self, piece: bytes, found: list[Frame | Reject]) -> None:
-        self._offset += len(piece)
+    def _read(self, data: bytes, found: list[Any]) -> int:
+        """Add what `data` completes to `found`; how many rejects are among it."""
+        if len(data) > _WINDOW_BYTES:
+            windows = (data[start : start + _WINDOW_BYTES] for start in range(0, len(data), _WINDOW_BYTES))
+            return sum(map(self._read, windows, repeat(found)))
+        stream, offset = self._run + data, self._run_offset
         if self._overlong:
-            return
-        self._run += piece
-        if len(self._run) > _MAX_RUN_BYTES:
-            self._run = b""
+            stream, offset = self._behind_overlong(stream, offset)
+        rejects = 0
+        maybe_alike = len(stream) >= _MAYBE_ALIKE_BYTES
+        while True:
+            if maybe_alike:
+                frames, used = read_alike(stream, offset, _DecodedFrame)
+                found += frames
+                stream, offset = stream[used:], offset + used
+                maybe_alike = used > 0 and len(stream) >= _MAYBE_ALIKE_BYTES
+            closed = stream.split(b"\0", 2 if maybe_alike else -1)
+            stream = closed.pop()
+            for run in closed:
+                if run:
+                    item = None
+                    try:
+                        content = cobs_decode(run)
+                        if crc32c(content) == INTACT_CRC:
+                            item = DEFINITIONS[content[1]].codec.read_frame(content, offset, _DecodedFrame)
+                    except (CobsError, LookupError):
+                        pass
+                    if item is None:
+                        item = _read_run(run, offset)
+                        if type(item) is Reject:
+                            self._note(item)
+                            rejects += 1
+                    found.append(item)
+                offset += len(run) + 1
+            if not maybe_alike:
+                break
+        if len(stream) > MAX_RUN_BYTES:
+            reject = _too_long(offset)
+            self._note(reject)
+            found.append(reject)
+            rejects += 1
             self._overlong = True
-            detail = f"more than {_MAX_RUN_BYTES} bytes without a zero"
-            self._note(Reject(RejectCause.TOO_LONG, self._run_offset, detail), found)
+            stream, offset = b"", offset + len(stream)
+        self._run, self._run_offset = stream, offset
+        return rejects
 
-    def _note(self, item: Frame | Reject, found: list[Frame | Reject]) -> None:
-        found.append(item)
-        if type(item) is Reject:
-            self.reject_counts[item.cause] += 1
-            self.rejects.append(item)
-            del self.rejects[:-REJECTS_KEPT]
+    def _behind_overlong(self, stream: bytes, offset: int) -> tuple[bytes, int]:
+        """What is left behind the zero that ends a run that was too long."""
+        end = stream.find(b"\0")
+        if end < 0:
+            return b"", offset + len(stream)
+        self._overlong = False
+        return stream[end + 1 :], offset + end + 1
+
+    def _note(self, reject: Reject) -> None:
+        self.reject_counts[reject.cause] += 1
+        self.rejects.append(reject)
+        del self.rejects[:-REJECTS_KEPT]
+
+
+def _too_long(offset: int) -> Reject:
+    return Reject(RejectCause.TOO_LONG, offset, f"more than {MAX_RUN_BYTES} bytes without a zero")
 
 
 def _read_run(run: bytes, offset: int) -> Frame | Reject:
+    """Any run at all, step by step, with the cause if it is rejected."""
+    if len(run) > MAX_RUN_BYTES:
+        return _too_long(offset)
     try:
-        raw = cobs.decode(run)
-    except cobs.DecodeError as error:
+        raw = cobs_decode(run)
+    except CobsError as error:
         return Reject(RejectCause.COBS, offset, str(error))
-    if len(raw) < _MIN_BYTES:
-        return Reject(RejectCause.SHORT, offset, f"{len(raw)} bytes, the smallest frame has {_MIN_BYTES}")
-    computed = crc32.iscsi(raw[:-_CRC_BYTES])
-    received = int.from_bytes(raw[-_CRC_BYTES:], "little")
+    if len(raw) < MIN_BYTES:
+        return Reject(RejectCause.SHORT, offset, f"{len(raw)} bytes, the smallest frame has {MIN_BYTES}")
+    computed = crc32c(raw[:-CRC_BYTES])
+    received = int.from_bytes(raw[-CRC_BYTES:], "little")
     if computed != received:
         return Reject(RejectCause.CRC, offset, f"computed 0x{computed:08X}, received 0x{received:08X}")
     return _read_intact(raw, offset)
 
 
 def _read_intact(raw: bytes, offset: int) -> Frame | Reject:
-    version_flags, type_byte, seq, length = _HEADER.unpack_from(raw)
+    version_flags, type_byte, seq, length = HEADER.unpack_from(raw)
     major, flags = version_flags >> 4, version_flags & 0x0F
-    payload_end = len(raw) - _CRC_BYTES
+    payload_end = len(raw) - CRC_BYTES
     trailer = None
-    if flags & _FLAG_TRAILER and payload_end - _HEADER.size >= TRAILER_BYTES:
+    if flags & _FLAG_TRAILER and payload_end - HEADER.size >= TRAILER_BYTES:
         payload_end -= TRAILER_BYTES
-        trailer = raw[payload_end:-_CRC_BYTES]
-    frame = Frame(type_byte, seq, raw[_HEADER.size : payload_end], offset, trailer, major)
+        trailer = raw[payload_end:-CRC_BYTES]
+    frame = Frame(type_byte, seq, raw[HEADER.size : payload_end], offset, trailer, major)
     fault = _fault(frame, flags, length)
-    return frame if fault is None else Reject(fault[0], offset, fault[1], frame)
+    if fault is not None:
+        return Reject(fault[0], offset, fault[1], frame)
+    return _DecodedFrame(frame.type, frame.seq, frame.payload, offset, trailer, major, frame.message)
 
 
 def _fault(frame: Frame, flags: int, length: int) -> tuple[RejectCause, str] | None:

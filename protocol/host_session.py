@@ -64,6 +64,9 @@ class HostSession:
     Each attempt waits `timeout_s` seconds. What arrives and is not used is counted: `stale_replies` answer no
     outstanding request (late or duplicate), `mismatched_replies` have its seq and the wrong type, `echoes` are
     requests, which only a host sends; damaged or foreign frames are in `decoder.rejects`.
+
+    `usable` are the type bytes that a device of another schema lays out as we do (`usable_types`); None stands for all.
+    Requests of other types are refused, frames of other types are dropped and counted in `unusable_frames`.
     """
 
     def __init__(self, *, timeout_s: float = 0.5, attempts: int = 3) -> None:
@@ -73,6 +76,8 @@ class HostSession:
         self.stale_replies = 0
         self.mismatched_replies = 0
         self.echoes = 0
+        self.unusable_frames = 0
+        self.usable: frozenset[int] | None = None
         self.retries = 0
         self.last_heard_s: float | None = None
         self._timeout_s = timeout_s
@@ -85,11 +90,15 @@ class HostSession:
         """Queue a request for sending and start its time-out; gives its seq, 1 to 65535.
 
         Raises:
-            SessionError: another request is outstanding, or the message is not a request.
+            SessionError: another request is outstanding, the message is not a request, or it is not usable.
             EncodeError: a field holds a value that the wire cannot carry.
         """
         if message.TYPE >= FIRST_REPLY_TYPE:
             raise SessionError(f"{type(message).__name__} is not a request; only a device sends it")
+        if not self.can_use(type(message)):
+            raise SessionError(
+                f"{type(message).__name__} is not usable: its layout or a reply's differs on this device"
+            )
         if self._outstanding is not None:
             waiting = self._outstanding
             raise SessionError(
@@ -104,6 +113,10 @@ class HostSession:
         self._outstanding = _Outstanding(seq, message, frame, self._attempts - 1, now + self._timeout_s)
         self._to_send += frame
         return seq
+
+    def can_use(self, message: type[Message]) -> bool:
+        """Whether the device lays a message out as we do."""
+        return self.usable is None or message.TYPE in self.usable
 
     def receive(self, data: bytes, now: float) -> list[HostEvent]:
         """What the bytes mean; never raises, whatever they are."""
@@ -144,6 +157,9 @@ class HostSession:
     def _event(self, frame: Frame) -> HostEvent | None:
         if frame.type < FIRST_REPLY_TYPE:
             self.echoes += 1
+            return None
+        if self.usable is not None and frame.type not in self.usable:
+            self.unusable_frames += 1
             return None
         if frame.type >= FIRST_NOTIFICATION_TYPE:
             return Notification(frame.message)

@@ -41,6 +41,7 @@ class ModelProfile(BaseModel):
     name: Annotated[str, Field(min_length=1)]
     title: Annotated[str, Field(min_length=1)]
     kind: Literal["implantable", "external"]
+    minimum_rate_ul_per_h: Positive
     rate_min_ul_per_h: Positive
     rate_max_ul_per_h: Positive
     accuracy_limit_pct: Percentage
@@ -162,6 +163,7 @@ def _unknown_key(key: str, known: tuple[str, ...]) -> str:
 
 
 _AT_MOST = (
+    ("minimum_rate_ul_per_h", "rate_min_ul_per_h"),
     ("bolus_rate_ul_per_h", "rate_max_ul_per_h"),
     ("bolus_max_ul", "reservoir_volume_ul"),
 )

@@ -1,8 +1,7 @@
-"""The register of messages: type bytes, who may send what, and which reply answers which request."""
+"""The register of messages and bulk records: type bytes, who may send what, and which reply answers which request."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +10,8 @@ from typing import Any, ClassVar, TypeVar
 import construct
 import msgspec
 
-from protocol.derive import Codec, derive
+from protocol.derive import Codec, RecordCodec, derive, derive_record
+from protocol.enums import BulkObject
 from protocol.errors import DecodeError, LayoutError
 
 FIRST_REPLY_TYPE = 0x80
@@ -24,7 +24,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     TYPE: ClassVar[int]
 
 
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """Base of the records that a message ends with, several of one size; fields hold scalars, texts and bytes alone."""
+
+
 MessageT = TypeVar("MessageT", bound=Message)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 class Role(Enum):
@@ -39,7 +44,7 @@ class Role(Enum):
 class Definition:
     """One message: its type byte, class, construct layout (the definition), and the codec derived from it.
 
-    `answers` are the type bytes of the requests it is a reply to.
+    `to` are the type bytes of the requests it is a reply to; None stands for every request.
     """
 
     type_byte: int
@@ -47,10 +52,28 @@ class Definition:
     message: type[Message]
     layout: construct.Struct
     codec: Codec
-    answers: frozenset[int]
+    to: frozenset[int] | None
+
+    @property
+    def answers(self) -> frozenset[int]:
+        """The type bytes of the requests it is a reply to."""
+        if self.to is not None:
+            return self.to
+        return frozenset(other for other, entry in DEFINITIONS.items() if entry.role is Role.REQUEST)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDefinition:
+    """The records of one bulk object: class, construct layout (the definition), and the codec derived from it."""
+
+    object: BulkObject
+    record: type[Record]
+    layout: construct.Struct
+    codec: RecordCodec
 
 
 DEFINITIONS: dict[int, Definition] = {}
+BULK_RECORDS: dict[BulkObject, RecordDefinition] = {}
 
 
 def request(type_byte: int, layout: construct.Struct) -> Callable[[type[MessageT]], type[MessageT]]:
@@ -59,9 +82,9 @@ def request(type_byte: int, layout: construct.Struct) -> Callable[[type[MessageT
 
 
 def reply(
-    type_byte: int, layout: construct.Struct, *, to: Sequence[type[Message]]
+    type_byte: int, layout: construct.Struct, *, to: Sequence[type[Message]] | None
 ) -> Callable[[type[MessageT]], type[MessageT]]:
-    """Class decorator: a message the device answers the requests `to` with, 0x80 to 0xBF."""
+    """Class decorator: a message the device answers the requests `to` with, or every one; 0x80 to 0xBF."""
     return _register(type_byte, Role.REPLY, layout, to)
 
 
@@ -70,15 +93,24 @@ def notification(type_byte: int, layout: construct.Struct) -> Callable[[type[Mes
     return _register(type_byte, Role.NOTIFICATION, layout, ())
 
 
-def all_requests() -> tuple[type[Message], ...]:
-    """The requests registered so far; what a NAK answers."""
-    return tuple(entry.message for entry in DEFINITIONS.values() if entry.role is Role.REQUEST)
+def bulk_record(number: BulkObject, layout: construct.Struct) -> Callable[[type[RecordT]], type[RecordT]]:
+    """Class decorator: the records that a bulk object is made of."""
+
+    def decorate(record: type[RecordT]) -> type[RecordT]:
+        if number in BULK_RECORDS:
+            raise LayoutError(f"{record.__name__}: {number.name} already has {BULK_RECORDS[number].record.__name__}")
+        BULK_RECORDS[number] = RecordDefinition(number, record, layout, derive_record(layout, record))
+        return record
+
+    return decorate
 
 
 def answers(reply_type: int, request_type: int) -> bool:
     """Whether a message of `reply_type` is an answer to one of `request_type`."""
     entry = DEFINITIONS.get(reply_type)
-    return entry is not None and request_type in entry.answers
+    if entry is None:
+        return False
+    return request_type in entry.answers
 
 
 def encode_payload(message: Message) -> bytes:
@@ -103,25 +135,8 @@ def decode_payload(type_byte: int, payload: bytes) -> Message:
     return message
 
 
-def schema_text() -> str:
-    """All layouts as canonical text: a line per message in order of type byte, its name, then name:kind per field.
-
-    Names of enumeration values are not layout and stay out: a device may learn a new alarm and keep its schema.
-    """
-    lines = []
-    for type_byte, entry in sorted(DEFINITIONS.items()):
-        fields = (f"{field.name}:{field.kind}" for field in entry.codec.fields)
-        lines.append(" ".join([f"{type_byte:02x}", entry.message.__name__, *fields]))
-    return "\n".join(lines) + "\n"
-
-
-def schema_hash() -> bytes:
-    """First 8 bytes of the SHA-256 of `schema_text`, as HELLO carries it."""
-    return hashlib.sha256(schema_text().encode("ascii")).digest()[:8]
-
-
 def _register(
-    type_byte: int, role: Role, layout: construct.Struct, to: Sequence[type[Message]]
+    type_byte: int, role: Role, layout: construct.Struct, to: Sequence[type[Message]] | None
 ) -> Callable[[Any], Any]:
     def decorate(message: type[MessageT]) -> type[MessageT]:
         name = message.__name__
@@ -132,7 +147,7 @@ def _register(
             raise LayoutError(f"{name}: type byte 0x{type_byte:02X} is outside the range of a {role.name.lower()}")
         codec = derive(layout, message)
         message.TYPE = type_byte
-        answered = frozenset(request_class.TYPE for request_class in to)
+        answered = None if to is None else frozenset(request_class.TYPE for request_class in to)
         DEFINITIONS[type_byte] = Definition(type_byte, role, message, layout, codec, answered)
         return message
 

@@ -41,3 +41,12 @@ def test_a_script_moves_fluid_on_the_simulated_rig_and_leaves_the_pump_stopped()
         assert 95.0 < rig.pump.status().delivered_ul < 101.0
         pump = rig.pump
     assert not pump.unconfirmed_stop
+
+
+def test_a_control_lease_is_renewed_while_the_rig_waits() -> None:
+    with thecabench.open_rig("sim") as rig, rig.pump.take_control(30.0, holder="bench A") as lease:
+        rig.operator.set_stopcock(open=True)
+        rig.pump.start(thecabench.Continuous(100.0, thecabench.OnLeaseLoss.STOP))
+        rig.wait(rig.clock.monotonic() + 3600.0)
+        assert lease.is_held
+        assert 95.0 < rig.pump.status().delivered_ul < 101.0

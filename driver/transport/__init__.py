@@ -8,6 +8,7 @@ from driver.errors import BadPortUrl
 from driver.transport.base import Guarded, Transport
 from driver.transport.serial_port import SerialSettings, SerialTransport, existing_ports
 from driver.transport.tcp import TcpTransport
+from driver.transport.usb import UsbTransport, existing_usb_ports
 
 __all__ = [
     "Guarded",
@@ -15,7 +16,9 @@ __all__ = [
     "SerialTransport",
     "TcpTransport",
     "Transport",
+    "UsbTransport",
     "existing_ports",
+    "existing_usb_ports",
     "open_guarded",
     "open_transport",
 ]
@@ -24,13 +27,14 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(?!$|\\)", re.IGNORECASE)
 
 
 def open_transport(port: str | Transport, serial_settings: SerialSettings | None = None) -> Transport:
-    """Open a device path (`/dev/ttyUSB0`, `COM3`), `socket://host:port` or `rfc2217://host:port`.
+    """Open a device path (`/dev/ttyUSB0`, `COM3`), `socket://host:port`, `rfc2217://host:port` or
+    `usb:VID:PID[:serial]` (hexadecimal; for this one pyusb and libusb must be installed, see the extra `usb`).
 
     What already fits `Transport` is handed back as it is. `serial_settings` are for serial lines, RFC 2217 too.
 
     Raises:
         BadPortUrl: the text is no port that can be opened.
-        TransportError: the port is not there, busy, or denied.
+        TransportError: the port is not there, busy, or denied, or what it needs is not installed.
     """
     if not isinstance(port, str):
         return port
@@ -38,12 +42,14 @@ def open_transport(port: str | Transport, serial_settings: SerialSettings | None
     scheme = match.group(1).lower() if match else ""
     if scheme == "socket":
         return TcpTransport(port)
+    if scheme == "usb":
+        return UsbTransport(port)
     if scheme not in ("", "rfc2217") or not port.strip():
         hint = "; sim: ports exist in rig files only, which open_rig resolves" if scheme == "sim" else ""
         raise BadPortUrl(
             port,
             "this is no port that can be opened; write a device path such as /dev/ttyUSB0 or COM3, "
-            f"socket://host:port or rfc2217://host:port{hint}",
+            f"socket://host:port, rfc2217://host:port or usb:VID:PID:serial{hint}",
         )
     return SerialTransport(port, serial_settings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from driver.transport.inbox import Inbox
 
 POLL_S = 0.1
 WRITE_TIMEOUT_S = 5.0
+CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class SerialTransport:
             raise _opening_error(url, error) from error
         self._inbox = Inbox(url)
         self._stopping = threading.Event()
+        self._descriptor = _descriptor_of(self._serial)
+        self._wake: tuple[int, ...] = () if self._descriptor is None else os.pipe()
         self._thread = threading.Thread(target=self._move_bytes, name=f"reader of {url}", daemon=True)
         self._thread.start()
 
@@ -99,28 +103,50 @@ class SerialTransport:
             return
         self._stopping.set()
         self._inbox.close()
-        cancel = getattr(self._serial, "cancel_read", None)
-        if cancel is not None:
+        if self._wake:
+            os.write(self._wake[1], b"\0")
+        elif (cancel := getattr(self._serial, "cancel_read", None)) is not None:
             with contextlib.suppress(serial.SerialException, OSError):
                 cancel()
         self._thread.join()
         with contextlib.suppress(serial.SerialException, OSError):
             self._serial.close()
+        for descriptor in self._wake:
+            os.close(descriptor)
 
     def _move_bytes(self) -> None:
-        port = self._serial
         try:
             while not self._stopping.is_set():
-                data = port.read(1)
-                if data:
-                    self._inbox.put(data + port.read(port.in_waiting))
+                if data := self._read_some():
+                    self._inbox.put(data)
         except (serial.SerialException, OSError, TypeError) as error:
             self._inbox.fail(str(error))
+
+    def _read_some(self) -> bytes:
+        """What has arrived, waiting for it. Through the descriptor it takes two system calls, through pyserial five."""
+        if self._descriptor is None:
+            data: bytes = self._serial.read(1)
+            return data + self._serial.read(self._serial.in_waiting) if data else b""
+        ready, _, _ = select.select([self._descriptor, self._wake[0]], [], [])
+        if self._descriptor not in ready:
+            return b""
+        data = os.read(self._descriptor, CHUNK_BYTES)
+        if not data:
+            raise OSError("the port reports bytes and gives none")
+        return data
 
 
 def existing_ports() -> list[str]:
     """The serial ports of this machine, each with what it calls itself."""
     return [f"{port.device} ({port.description})" for port in sorted(list_ports.comports(), key=lambda p: p.device)]
+
+
+def _descriptor_of(port: serial.SerialBase) -> int | None:
+    """None for what is no file of this system: RFC 2217, and every port on Windows."""
+    try:
+        return port.fileno()
+    except (AttributeError, OSError):
+        return None
 
 
 def _is_pseudo_terminal(url: str) -> bool:

@@ -7,6 +7,7 @@ from math import ceil
 
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.nvram import Memory, Nvram, Run
+from protocol import Mode
 
 
 class Accounts:
@@ -35,6 +36,10 @@ class Accounts:
         used_ul = (self._motor.steps - memory.reservoir_at_steps) * self.step_volume_ul
         return max(0.0, memory.reservoir_ul - used_ul)
 
+    def is_down_to(self, volume_ul: float) -> bool:
+        """Whether no more than a volume is left in the reservoir."""
+        return self._motor.steps >= self.reservoir_reaches_steps(volume_ul)
+
     def reservoir_reaches_steps(self, volume_ul: float) -> int:
         """The step count at which no more than a volume is left in the reservoir."""
         memory = self._nvram.memory
@@ -59,6 +64,12 @@ class Accounts:
             reservoir_ul=self.reservoir_ul,
             reservoir_at_steps=self._motor.steps,
         )
+
+    def refilled(self, volume_ul: float) -> Memory:
+        """The memory with a new filling, to be written; it may be primed again unless that is under way."""
+        memory = self._nvram.memory
+        primed = memory.bolus is not None and memory.bolus.mode is Mode.PRIMING
+        return replace(memory, reservoir_ul=volume_ul, reservoir_at_steps=self._motor.steps, primed=primed)
 
     def reset(self) -> None:
         """The delivered volume begins again at 0."""

@@ -31,7 +31,8 @@ def realised_ul_per_h(step_ticks: int, step_volume_nl: float) -> float:
 class Motor:
     """Drives the head; `on_change` is called after each start, change of rate and halt.
 
-    The step counter is a register that a reset leaves alone.
+    The step counters are registers that a reset leaves alone. `missed_steps` of the run before the present one were
+    due by the timer and not seen by the encoder.
     """
 
     def __init__(self, world: World, head: Head, battery: Battery, clock: DeviceClock) -> None:
@@ -41,28 +42,40 @@ class Motor:
         self._battery = battery
         self._clock = clock
         self._done: Event | None = None
+        self.missed_steps = 0
+        self._missed_before = 0
+        self._period_ps = 0
+        self._began_ns = 0
+        self._began_at_steps = 0
 
     @property
     def steps(self) -> int:
-        """Counted steps since manufacture."""
+        """Counted steps since manufacture: those that the rotor made, as its encoder sees them."""
         return self._head.counted_steps(self._world.now_ns)
+
+    @property
+    def commanded_steps(self) -> int:
+        """Steps since manufacture that the timer asked for, made or not."""
+        return self.steps + self._missed_before + self._missed_in_run()
 
     def run(self, step_ticks: int) -> None:
         """Make a step every so many ticks until told otherwise."""
-        self._forget_end()
-        self._head.run(self._clock.true_ps(step_ticks * TICK_US))
+        period_ps = self._clock.true_ps(step_ticks * TICK_US)
+        self._end_run(period_ps)
+        self._head.run(period_ps)
         self._changed()
 
     def run_steps(self, step_ticks: int, steps: int, on_done: Callable[[], None]) -> None:
         """Make so many steps, then call `on_done`."""
-        self._forget_end()
-        done_ns = self._head.run_steps(self._clock.true_ps(step_ticks * TICK_US), steps)
+        period_ps = self._clock.true_ps(step_ticks * TICK_US)
+        self._end_run(period_ps)
+        done_ns = self._head.run_steps(period_ps, steps)
         self._done = self._world.at(done_ns, on_done)
         self._changed()
 
     def halt(self) -> None:
         """Stand still."""
-        self._forget_end()
+        self._end_run(0)
         self._head.halt()
         self._changed()
 
@@ -70,10 +83,20 @@ class Motor:
         """When the counter reaches a value as the motor now runs; None for never."""
         return self._head.counts_ns(steps)
 
-    def _forget_end(self) -> None:
+    def _end_run(self, next_period_ps: int) -> None:
         if self._done is not None:
             self._done.cancel()
             self._done = None
+        if self._period_ps:
+            self.missed_steps = self._missed_in_run()
+            self._missed_before += self.missed_steps
+        self._period_ps, self._began_ns, self._began_at_steps = next_period_ps, self._world.now_ns, self.steps
+
+    def _missed_in_run(self) -> int:
+        if not self._period_ps:
+            return 0
+        due = (self._world.now_ns - self._began_ns) * 1000 // self._period_ps
+        return max(0, due - (self.steps - self._began_at_steps))
 
     def _changed(self) -> None:
         self._battery.draw_from(self._world.now_ns, self._head.steps_per_s(self._world.now_ns))

@@ -1,17 +1,26 @@
-"""The pump as its host sees it: requests in, replies, telemetry and events out, on one port."""
+"""The pump as its host sees it: the parts put together, requests in, replies and notifications out, on one port."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.alarms import Alarms
-from firmware_mock.firmware.clock import DeviceClock
+from firmware_mock.firmware.clock import Clocks, DeviceClock
+from firmware_mock.firmware.dosing import Dosing
+from firmware_mock.firmware.identity import Identity, Image
+from firmware_mock.firmware.lease import ControlLease
+from firmware_mock.firmware.logs import Logs
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.nvram import Memory, Nvram
-from firmware_mock.firmware.proposals import Proposable, RefusedRequest, plan
-from firmware_mock.firmware.telemetry import TelemetryStream
+from firmware_mock.firmware.proposals import SUPPORTED, Planner
+from firmware_mock.firmware.readings import Readings
+from firmware_mock.firmware.refusals import RefusedRequest
+from firmware_mock.firmware.self_test import SelfTest
+from firmware_mock.firmware.settings import Settings
+from firmware_mock.firmware.telemetry import Streams
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
 from firmware_mock.physics.battery import Battery
@@ -20,43 +29,46 @@ from firmware_mock.ports import Port
 from firmware_mock.world import Event as WorldEvent
 from firmware_mock.world import World
 from protocol import (
-    MAX_PAYLOAD_BYTES,
-    PROTOCOL_MAJOR,
-    PROTOCOL_MINOR,
-    SCHEMA_HASH,
-    Ack,
-    Calibration,
+    AcknowledgeAlarms,
+    AlarmsRequest,
+    BulkOpen,
+    BulkRead,
     CalibrationRequest,
-    CommandResult,
+    ClockRequest,
     CommandResultRequest,
     Commit,
+    DescribeRequest,
     DeviceSession,
     Event,
     EventCode,
+    FirmwareInformationRequest,
     Hello,
     HelloRequest,
+    LeaseRelease,
+    LeaseRequest,
+    LeaseStatusRequest,
     Message,
     Nak,
     NakReason,
-    Proposal,
-    ProposeBolus,
-    ProposeCalibration,
-    ProposeContinuous,
-    Status,
+    ResetCause,
+    SelfTestRequest,
     StatusRequest,
     Stop,
-    Stopped,
     Stream,
     Subscribe,
-    Telemetry,
+    TherapyClockRequest,
+    TherapyRequest,
 )
 from protocol.profile import ModelProfile
 
-FIRMWARE_VERSION = "1.0.0-mock"
+_FOR_THE_HOLDER = frozenset((*SUPPORTED, Commit, AcknowledgeAlarms, SelfTestRequest))
 
 
 class PumpFirmware:
-    """Powers up on construction. `filled_ul` is what it was told at the last refill."""
+    """Powers up on construction. `filled_ul` is what it was told at the last refill.
+
+    `starts_utc_s`: UTC in seconds since 1970-01-01 when it was made, which is when the therapy clock began to run.
+    """
 
     def __init__(
         self,
@@ -70,64 +82,119 @@ class PumpFirmware:
         *,
         serial_number: str,
         filled_ul: float,
+        starts_utc_s: int,
     ) -> None:
         self._world = world
         self._port = port
-        self._profile = profile
-        self._serial_number = serial_number
-        self._motor = motor
         self._clock = clock
         self._battery = battery
-        self._thermometer = thermometer
-        self._nvram = Nvram(
+        self._motor = motor
+        self._nvram = nvram = Nvram(
             Memory(
                 step_volume_nl=profile.step_volume_nl,
                 previous_step_volume_nl=profile.step_volume_nl,
                 reservoir_ul=filled_ul,
                 reservoir_at_steps=motor.steps,
+                clock_utc_s=starts_utc_s,
+                clock_set_at_us=clock.running_us(),
+                stood_since_us=clock.running_us(),
             )
         )
         self._session = DeviceSession()
         self._event_sequence = 0
-        self._tokens = Tokens(world)
-        self._accounts = Accounts(self._nvram, motor)
-        self._therapy = Therapy(self._nvram, motor, self._accounts, self._announce)
-        self._alarms = Alarms(world, self._accounts, motor, battery, profile.reservoir_alarm_ul, self._announce)
-        self._stream = TelemetryStream(world, clock, lambda: port.unsent_bytes, self._send_telemetry)
-        self._answers: dict[type[Message], Callable[..., Message]] = {
-            HelloRequest: self._hello,
-            StatusRequest: self._status,
-            ProposeContinuous: self._propose,
-            ProposeBolus: self._propose,
-            ProposeCalibration: self._propose,
-            Commit: self._commit,
-            CommandResultRequest: self._command_result,
-            Stop: self._stop,
-            CalibrationRequest: self._calibration,
-            Subscribe: self._subscribe,
-        }
         self._exhaustion: WorldEvent | None = None
+        self._has_power = True
+        self._image = Image.programmed()
+        self._identity = Identity(profile.name, serial_number, self._image, nvram, clock)
+        self._logs = Logs(nvram, clock)
+        self._tokens = Tokens(world)
+        self._accounts = Accounts(nvram, motor)
+        self._therapy = Therapy(nvram, motor, self._accounts, clock, self._logs, self._announce)
+        self._lease = ControlLease(world, nvram, self._therapy, self._tokens, self._announce)
+        self._alarms = Alarms(
+            world, nvram, self._accounts, motor, clock, battery, profile.reservoir_alarm_ul, self._announce
+        )
+        self._readings = Readings(
+            world,
+            nvram,
+            clock,
+            motor,
+            self._accounts,
+            self._therapy,
+            self._alarms,
+            battery,
+            thermometer,
+            profile.step_volume_nl,
+        )
+        samples = {
+            Stream.TELEMETRY: self._readings.delivery,
+            Stream.MOTOR: self._readings.motor,
+            Stream.POWER: self._readings.power,
+        }
+        self._streams = Streams(world, clock, lambda: port.unsent_bytes, samples, self._notify)
+        settings = Settings(nvram, self._accounts, clock, self._logs, self._announce)
+        planner = Planner(profile, nvram, self._accounts, self._therapy, settings, lambda: self._lease.is_held)
+        dosing = Dosing(nvram, planner, self._tokens, self._therapy, self._readings.stopped)
+        self_test = SelfTest(
+            world, profile, self._image, nvram, clock, battery, thermometer, motor, self._therapy, self._announce
+        )
+        self._answers = self._wired(dosing, self_test, Clocks(nvram, clock))
+        nvram.on_write = self._alarms.watch
         motor.on_change = self._motor_changed
         port.on_receive = self._receive
-        self._boot()
+        self._boot(ResetCause.POWER_ON)
 
     def reboot(self) -> None:
-        """A reset: what is not in memory is lost, infusion resumes, a bolus is interrupted."""
+        """A reset: what is not in memory is lost, the therapy resumes, a bolus is interrupted, the lease is over."""
+        if not self._has_power:
+            return
         self._world.ledger.saw("pump.reboot")
-        self._boot()
+        self._boot(ResetCause.SOFTWARE)
 
-    def _boot(self) -> None:
-        memory = self._nvram.memory
-        self._nvram.write(replace(memory, boot_id=memory.boot_id + 1))
+    def _wired(
+        self, dosing: Dosing, self_test: SelfTest, clocks: Clocks
+    ) -> dict[type[Message], Callable[[Any], Message]]:
+        return {
+            HelloRequest: self._hello,
+            DescribeRequest: self._identity.describe,
+            FirmwareInformationRequest: self._identity.firmware,
+            StatusRequest: self._readings.status,
+            CalibrationRequest: self._readings.calibration,
+            ClockRequest: clocks.exchange,
+            TherapyClockRequest: clocks.therapy_clock,
+            TherapyRequest: self._therapy.in_force,
+            **dict.fromkeys(SUPPORTED, dosing.propose),
+            Commit: dosing.commit,
+            CommandResultRequest: dosing.result,
+            Stop: dosing.stop,
+            Subscribe: self._streams.subscribe,
+            AlarmsRequest: self._alarms.listed,
+            AcknowledgeAlarms: self._alarms.acknowledge,
+            SelfTestRequest: self_test.run,
+            LeaseRequest: self._lease.ask,
+            LeaseStatusRequest: self._lease.status,
+            LeaseRelease: self._lease.release,
+            BulkOpen: self._logs.open,
+            BulkRead: self._logs.read,
+        }
+
+    def _boot(self, cause: ResetCause) -> None:
         self._session = DeviceSession()
         self._event_sequence = 0
+        self._identity.reset_cause = cause
         self._tokens.kill()
-        self._stream.reset()
+        self._streams.reset()
         self._clock.reset()
         self._accounts.reset()
-        self._alarms.reset()
+        self._alarms.end()
+        self._logs.reset()
+        memory = self._nvram.memory
+        self._nvram.write(replace(memory, boot_id=memory.boot_id + 1))
         self._announce(EventCode.BOOT)
-        self._therapy.recover()
+        self._alarms.reset()
+        self._therapy.interrupt_bolus()
+        self._lease.reset()
+        self._therapy.resume()
 
     def _motor_changed(self) -> None:
         self._alarms.watch()
@@ -138,114 +205,47 @@ class PumpFirmware:
     def _power_lost(self) -> None:
         """The battery is flat: the motor stands still, the port is dead."""
         self._world.ledger.saw("pump.battery_exhausted")
+        self._has_power = False
         self._port.on_receive = None
-        self._motor.on_change = self._alarms.end
-        self._stream.end()
+        self._motor.on_change = lambda: None
+        self._alarms.end()
+        self._lease.end()
+        self._streams.end()
         self._motor.halt()
 
     def _receive(self, data: bytes) -> None:
         for request in self._session.receive(data, self._world.monotonic()):
             try:
-                answer = self._answers[type(request.message)](request.message)
+                answer = self._answer(request.message)
             except RefusedRequest as refusal:
                 answer = Nak(refusal.reason, refusal.detail)
             self._session.reply(request.seq, answer)
+        self._send()
+
+    def _answer(self, message: Message) -> Message:
+        kind = type(message)
+        answer = self._answers.get(kind)
+        if answer is None:
+            raise RefusedRequest(NakReason.UNSUPPORTED, f"this pump does not do {kind.__name__}")
+        if kind in _FOR_THE_HOLDER:
+            self._lease.check()
+        return answer(message)
+
+    def _hello(self, request: HelloRequest) -> Hello:
+        self._streams.end()
+        self._lease.begin_session()
+        return self._identity.hello(request)
+
+    def _announce(self, code: EventCode, argument: int = 0) -> None:
+        record = self._logs.add_event(code, argument)
+        self._event_sequence += 1
+        self._notify(Event(self._event_sequence, record.device_time_us, code, argument))
+
+    def _notify(self, message: Message) -> None:
+        self._session.notify(message)
         self._send()
 
     def _send(self) -> None:
         data = self._session.data_to_send()
         if data:
             self._port.send(data)
-
-    def _hello(self, _: HelloRequest) -> Hello:
-        self._stream.end()
-        memory = self._nvram.memory
-        return Hello(
-            protocol_major=PROTOCOL_MAJOR,
-            protocol_minor=PROTOCOL_MINOR,
-            schema_hash=SCHEMA_HASH,
-            capabilities=0,
-            mtu=MAX_PAYLOAD_BYTES,
-            boot_id=memory.boot_id,
-            last_command_id=memory.last_command_id,
-            model=self._profile.name,
-            serial_number=self._serial_number,
-            firmware_version=FIRMWARE_VERSION,
-        )
-
-    def _status(self, _: StatusRequest) -> Status:
-        now_ns, memory = self._world.now_ns, self._nvram.memory
-        return Status(
-            device_time_us=self._clock.now_us(),
-            boot_id=memory.boot_id,
-            mode=self._therapy.mode,
-            alarms=self._alarms.active(),
-            rate_ul_per_h=self._therapy.rate_ul_per_h,
-            steps=self._motor.steps,
-            delivered_ul=self._accounts.delivered_ul,
-            reservoir_ul=self._accounts.reservoir_ul,
-            battery_mv=self._battery.millivolts(now_ns),
-            head_temperature_c=self._thermometer.reading_c(now_ns),
-            step_volume_nl=memory.step_volume_nl,
-            last_command_id=memory.last_command_id,
-            active_command_id=self._therapy.active_command_id,
-        )
-
-    def _propose(self, proposed: Proposable) -> Proposal:
-        memory = self._nvram.memory
-        if proposed.command_id <= memory.last_command_id:
-            highest = memory.last_command_id
-            raise RefusedRequest(NakReason.STALE_COMMAND_ID, f"command_id must be above {highest}")
-        return self._tokens.issue(plan(proposed, self._profile, self._therapy, memory.step_volume_nl))
-
-    def _commit(self, commit: Commit) -> CommandResult:
-        if commit.command_id > self._nvram.memory.last_command_id:
-            self._tokens.redeem(commit).carry_out()
-        return self._therapy.result(commit.command_id)
-
-    def _command_result(self, request: CommandResultRequest) -> CommandResult:
-        return self._therapy.result(request.command_id)
-
-    def _stop(self, _: Stop) -> Stopped:
-        self._therapy.stop()
-        pending_id = self._tokens.pending_command_id
-        if pending_id is not None:
-            self._tokens.kill()
-            self._therapy.burn(pending_id)
-        return Stopped(self._clock.now_us(), self._motor.steps, self._accounts.delivered_ul)
-
-    def _calibration(self, _: CalibrationRequest) -> Calibration:
-        memory = self._nvram.memory
-        return Calibration(
-            step_volume_nl=memory.step_volume_nl,
-            previous_step_volume_nl=memory.previous_step_volume_nl,
-            nominal_step_volume_nl=self._profile.step_volume_nl,
-            generation=memory.generation,
-        )
-
-    def _subscribe(self, request: Subscribe) -> Ack:
-        self._stream.subscribe(request)
-        return Ack()
-
-    def _send_telemetry(self, sequence: int, overflow: int) -> None:
-        now_ns = self._world.now_ns
-        self._session.notify(
-            Telemetry(
-                stream=Stream.TELEMETRY,
-                mode=self._therapy.mode,
-                overflow=overflow,
-                sequence=sequence,
-                device_time_us=self._clock.now_us(),
-                steps=self._motor.steps,
-                rate_ul_per_h=self._therapy.rate_ul_per_h,
-                head_temperature_c=self._thermometer.reading_c(now_ns),
-                battery_mv=self._battery.millivolts(now_ns),
-                alarms=self._alarms.active(),
-            )
-        )
-        self._send()
-
-    def _announce(self, code: EventCode, argument: int = 0) -> None:
-        self._event_sequence += 1
-        self._session.notify(Event(self._event_sequence, self._clock.now_us(), code, argument))
-        self._send()

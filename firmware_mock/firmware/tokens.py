@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware_mock.firmware.proposals import Plan, RefusedRequest
+from firmware_mock.firmware.proposals import Plan
+from firmware_mock.firmware.refusals import RefusedRequest
 from firmware_mock.world import World, to_ns
 from protocol import Commit, NakReason, Proposal, encode_payload, proposal_digest
 

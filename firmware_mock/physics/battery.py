@@ -32,6 +32,10 @@ class Battery:
         """Energy left, in J, never below 0."""
         return max(0.0, self._anchor_j - self._power_w * (t_ns - self._anchor_ns) / NS_PER_S)
 
+    def used_j(self, t_ns: int) -> float:
+        """Energy drawn from a full cell, in J."""
+        return self._full_j - self.energy_j(t_ns)
+
     def millivolts(self, t_ns: int) -> int:
         """Terminal voltage in mV: a design curve, flat until the last fifth."""
         fraction = self.energy_j(t_ns) / self._full_j

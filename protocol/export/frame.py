@@ -6,6 +6,7 @@ from protocol.framing import MAX_PAYLOAD_BYTES, TRAILER_BYTES
 
 HEADER_FIELDS = (("version_flags", "u8"), ("type", "u8"), ("seq", "u16"), ("length", "u16"))
 TRAILER_FIELDS = (("counter", "u32"), ("tag", "bytes8"))
+BULK_CRC_FIELD = ("crc", "u32")
 
 DELIMITER = 0x00
 FLAG_TRAILER = 0x01

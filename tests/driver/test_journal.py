@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driver import Journal, JournalError, JournalForeign
+from driver import Journal, JournalError, JournalForeign, RealStorage
 from driver.journal import default_directory
 
 PATH = Path("/j/P-1.jsonl")
@@ -185,3 +186,36 @@ def test_the_real_disk_keeps_a_journal(tmp_path):
     again.bind("P-1")
     assert again.highest_id == 1
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_journal_is_read_afresh_for_each_opening(journal, disk):
+    again = reread(disk)
+    again.outcome(2, "stopped", 1.0, 1.0)
+    journal.bind("P-1")
+    assert journal.unresolved() == {}
+    disk.files[PATH] = b""
+    journal.bind("P-1")
+    assert journal.state(1) is None
+    assert journal.take_id(0, "bolus", {}) == 4
+    assert reread(disk).highest_id == 4
+
+
+def test_a_journal_is_not_lent_to_another_pump(journal, disk):
+    with pytest.raises(JournalForeign, match=r"P-1\.jsonl: this is the journal of pump P-1; make another for P-2"):
+        journal.bind("P-2")
+    assert Path("/j/P-2.jsonl") not in disk.files
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot open a folder")
+def test_on_the_real_disk_every_new_name_is_durable_before_the_first_record(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino) or fsync(descriptor))
+    path = tmp_path / "deep" / "deeper" / "one.jsonl"
+    RealStorage().append_and_sync(path, b"first")
+    file, *folders = [each.stat().st_ino for each in (path, path.parent, path.parent.parent, tmp_path)]
+    assert synced[-1] == file
+    assert sorted(synced[:-1]) == sorted(folders)
+    RealStorage().append_and_sync(path, b"second")
+    assert synced[len(folders) + 1 :] == [file]
+    assert path.read_bytes() == b"firstsecond"

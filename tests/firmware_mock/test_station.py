@@ -24,7 +24,7 @@ def ask_pump(station, request, session):
 
 def infuse(station, rate_ul_per_h):
     session = protocol.HostSession()
-    proposal = ask_pump(station, ProposeContinuous(1, rate_ul_per_h), session)
+    proposal = ask_pump(station, ProposeContinuous(1, rate_ul_per_h, 0), session)
     ask_pump(station, protocol.Commit(1, proposal.token, proposal.digest), session)
 
 
@@ -136,6 +136,7 @@ def changed(rig, *path, to):
         (("balance", "port"), "sim:pump", StationError, r'\[balance\] port = "sim:pump" is taken by another device'),
         (("pump", "serial_number"), "S" * 25, StationError, r'serial_number = "S{25}" is too long; 24 bytes fit'),
         (("pump", "model"), "no-such", protocol.ProtocolError, "no-such"),
+        (("simulation", "date"), "today", StationError, r"\[simulation\] date is 'today'; state the day it plays on"),
         (("tubing", "time_constant_s"), "slow", RigFactMissing, r"\[tubing\] time_constant_s is 'slow'"),
     ],
 )

@@ -1,7 +1,7 @@
 """Virtual time: events in order, streams of their own, a trace that tells runs apart."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_mock import World
@@ -33,6 +33,26 @@ def test_a_cancelled_event_does_not_run_and_is_not_due():
     world.at(5, lambda: pytest.fail("cancelled, yet it ran")).cancel()
     assert world.next_event_ns() is None
     world.run_until(10)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1_000), st.integers(0, 10))
+def test_events_that_were_cancelled_far_ahead_do_not_pile_up(seed, cancelled_of_ten):
+    world = World(seed=seed)
+    random = world.stream("test")
+    ran, expected = [], []
+    for number in range(3_000):
+        time_ns, is_cancelled = random.randrange(50), random.randrange(10) < cancelled_of_ten
+        event = world.at(time_ns, lambda order=(time_ns, number): ran.append(order))
+        for _ in range(5):
+            world.at(10**18, lambda: pytest.fail("cancelled, yet it ran")).cancel()
+        if is_cancelled:
+            event.cancel()
+        else:
+            expected.append((time_ns, number))
+    assert len(world._heap) <= max(1024, 2 * len(expected)) + 1
+    world.run_until(100)
+    assert ran == sorted(expected)
 
 
 def test_an_event_in_the_past_is_refused():

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,36 @@ def reference() -> str:
     return (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Section:
+    """One message or bulk record of the reference: its number and role in the heading, its rows, those of its tail."""
+
+    text: str
+    number: str
+    role: str
+    fields: list[tuple[int, str, str]]
+    record: str = ""
+    record_bytes: int = 0
+    record_fields: list[tuple[int, str, str]] = field(default_factory=list)
+
+
 @pytest.fixture(scope="session")
-def documented_messages(reference: str) -> dict[str, tuple[int, str, list[tuple[int, str, str]]]]:
-    """The message tables of the reference: name to type byte, role, and (offset, field, type) rows."""
+def documented(reference: str) -> dict[str, Section]:
+    """The sections of the reference that lay something out, by the name in their headings."""
     found = {}
-    sections = re.split(r"^### ", reference, flags=re.MULTILINE)[1:]
-    for section in sections:
-        heading = re.match(r"0x([0-9A-F]{2}) (\w+) — (.+)\n", section)
-        if heading:
-            rows = re.findall(r"^\| (\d+) \| (\w+) \| (\w+) \|", section, flags=re.MULTILINE)
-            fields = [(int(offset), name, kind) for offset, name, kind in rows]
-            found[heading[2]] = (int(heading[1], 16), heading[3], fields)
+    for section in re.split(r"^##+ ", reference, flags=re.MULTILINE)[1:]:
+        if heading := re.match(r"(0x[0-9A-F]{2}|\d+) (\w+) — (.+)\n", section):
+            head, *tail = re.split(r"^(\w+), (\d+) bytes:\n", section, flags=re.MULTILINE)
+            assert len(tail) in (0, 3), f"{heading[2]}: at most one tail"
+            entry = Section(section, heading[1], heading[3], table_rows(head))
+            if tail:
+                entry = replace(entry, record=tail[0], record_bytes=int(tail[1]), record_fields=table_rows(tail[2]))
+            assert heading[2] not in found, f"{heading[2]} is there twice"
+            found[heading[2]] = entry
     return found
+
+
+def table_rows(text: str) -> list[tuple[int, str, str]]:
+    """Offset, field and type of the rows of a table."""
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| ([\w*]+) \|", text, flags=re.MULTILINE)
+    return [(int(offset), name, kind) for offset, name, kind in rows]

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 import protocol
 from protocol import (
     Ack,
+    BulkRead,
+    FlexStep,
     Nak,
     Proposal,
+    ProposeFlex,
     StatusRequest,
     StreamDecoder,
     Telemetry,
@@ -21,6 +24,7 @@ from protocol import (
     decode_batch,
     encode,
     encode_frame,
+    encode_payload,
 )
 from protocol.registry import DEFINITIONS
 
@@ -42,11 +46,11 @@ def batched(data: bytes) -> dict[int, list[tuple[int, int, bytes, int]]]:
     rows = {}
     for type_byte, table in decode_batch(data).items():
         fields = DEFINITIONS[type_byte].codec.fields
-        tail = next((f"{field.name}_bytes" for field in fields if field.kind == "tail"), None)
+        tail = next((f"{batch.column_name(field)}_bytes" for field in fields if field.is_tail), None)
         heads = [b""] * len(table)
         for field in fields:
-            if field.kind != "tail":
-                column = table[field.name].tobytes()
+            if not field.is_tail:
+                column = table[batch.column_name(field)].tobytes()
                 assert len(column) == field.size * len(table)
                 for place in range(len(table)):
                     heads[place] += column[place * field.size : (place + 1) * field.size]
@@ -69,7 +73,14 @@ def _payload(type_byte: int) -> st.SearchStrategy[bytes]:
     fixed = st.binary(min_size=size, max_size=size) | st.lists(
         st.sampled_from([0, 0, 0, 1, 0x41, 0xC3, 0xA9, 0xFF]), min_size=size, max_size=size
     ).map(bytes)
-    return st.tuples(fixed, st.binary(max_size=300) if codec.has_tail else st.just(b"")).map(b"".join)
+    tails = st.binary(max_size=300) if codec.has_tail else st.just(b"")
+    if codec.has_tail and (record := codec.fields[-1].record) is not None:
+        tails |= st.builds(
+            lambda count, octets: struct.pack("<" + record.count_code, count) + octets * count,
+            st.integers(0, 4),
+            st.sampled_from([0, 1, 0x41, 0xC3, 0xFF]).map(lambda octet: bytes([octet]) * record.size),
+        )
+    return st.tuples(fixed, tails).map(b"".join)
 
 
 any_frame = st.sampled_from(sorted(DEFINITIONS)).flatmap(
@@ -122,7 +133,7 @@ def test_a_long_recording_with_one_frame_in_twenty_damaged_gives_the_same_rows()
     rng = np.random.default_rng(7)
     pieces = []
     for number in range(3000):
-        frame = bytearray(encode_frame(0xC0, number, rng.bytes(40)) if number % 3 else encode(Ack(), seq=number))
+        frame = bytearray(encode_frame(0xC0, number, rng.bytes(35)) if number % 3 else encode(Ack(), seq=number))
         place = int(rng.integers(len(frame)))
         match int(rng.integers(80)):
             case 0:
@@ -152,7 +163,7 @@ def test_tails_of_every_critical_length_are_counted(size: int, fill: bytes) -> N
 
 @pytest.mark.usefixtures("fewest_rows")
 def test_every_single_bit_flip_of_a_frame_is_refused_as_by_the_stream_decoder() -> None:
-    frame = encode(Telemetry(1, 1, 0, 7, 10**9, 77777, 240.0, 36.5, 3000, 0), seq=1)
+    frame = encode(Telemetry(1, 0, 7, 10**9, 77777, 240.0, 36.5, 3000, 0), seq=1)
     stream = b"".join(
         bytes([*frame[:place], frame[place] ^ 1 << bit, *frame[place + 1 :]])
         for place in range(len(frame))
@@ -163,15 +174,31 @@ def test_every_single_bit_flip_of_a_frame_is_refused_as_by_the_stream_decoder() 
 
 @pytest.mark.usefixtures("fewest_rows")
 def test_the_payload_bits_of_a_nan_survive() -> None:
-    payload = bytearray(40)
-    struct.pack_into("<Q", payload, 24, QUIET_NAN_WITH_PAYLOAD)
-    rate = decode_batch(encode_frame(0xC0, 1, bytes(payload)) * 70)[0xC0]["rate_ul_per_h"]
-    assert set(rate.copy().view("<u8").tolist()) == {QUIET_NAN_WITH_PAYLOAD}
+    payload = bytearray(25)
+    struct.pack_into("<Q", payload, 9, QUIET_NAN_WITH_PAYLOAD)
+    volume = decode_batch(encode_frame(0x93, 1, bytes(payload)) * 70)[0x93]["delivered_low_ul"]
+    assert set(volume.copy().view("<u8").tolist()) == {QUIET_NAN_WITH_PAYLOAD}
+
+
+@pytest.mark.usefixtures("fewest_rows")
+def test_records_are_counted_in_bytes_and_checked() -> None:
+    right = ProposeFlex(7, 0, (FlexStep(1, 60, 2.0),) * 3)
+    three = encode(right, seq=1)
+    four_announced = encode_frame(0x19, 1, encode_payload(right)[:9] + b"\x04" + encode_payload(right)[10:])
+    table = decode_batch((three + four_announced) * 70)[0x19]
+    assert table["steps_bytes"].tolist() == [1 + 3 * 11] * 70
+    assert batched((three + four_announced) * 70) == seen((three + four_announced) * 70)
+
+
+def test_a_field_called_as_a_column_of_the_frame_keeps_its_own_column() -> None:
+    row = decode_batch(encode(BulkRead(1, 77, 100), seq=5))[0x25]
+    assert row.dtype.names == ("seq", "offset", "snapshot_id", "message_offset", "length")
+    assert row.tolist() == [(5, 1, 1, 77, 100)]
 
 
 @pytest.mark.usefixtures("fewest_rows")
 def test_columns_hold_the_values_of_the_messages() -> None:
-    messages = [Telemetry(1, 1, 2, number, 10**12 + number, 5 * number, 0.1, 36.5, 3000, 4) for number in range(100)]
+    messages = [Telemetry(1, 2, number, 10**12 + number, 5 * number, 0.25, 36.5, 3000, 4) for number in range(100)]
     table = decode_batch(b"".join(encode(message, seq=9) for message in messages))[0xC0]
     assert table.dtype.names == ("seq", "offset", *Telemetry.__struct_fields__)
     assert [tuple(row)[2:] for row in table.tolist()] == [
@@ -215,8 +242,8 @@ def test_the_row_has_each_field_where_the_walk_found_it(type_byte: int) -> None:
     dtype = batch.row_dtype(type_byte)
     assert dtype.names is not None
     for field in DEFINITIONS[type_byte].codec.fields:
-        if field.kind != "tail":
-            column, place = dtype.fields[field.name][:2]
+        if not field.is_tail:
+            column, place = dtype.fields[batch.column_name(field)][:2]
             assert (column.itemsize, place) == (field.size, 6 + field.offset)
 
 

@@ -3,10 +3,25 @@
 import construct
 import msgspec
 import pytest
-from construct import Bytes, Enum, Float64l, GreedyBytes, Int8ul, Int16ub, Int16ul, Int32sl, PaddedString, Struct, this
+from construct import (
+    Bytes,
+    Enum,
+    Float64l,
+    GreedyBytes,
+    Int8ul,
+    Int16ub,
+    Int16ul,
+    Int32sl,
+    Int32ul,
+    PaddedString,
+    PrefixedArray,
+    Struct,
+    this,
+)
 
 from protocol import DecodeError, EncodeError, LayoutError, Mode
-from protocol.derive import derive, walk
+from protocol.derive import derive
+from protocol.layout import walk
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -20,6 +35,15 @@ class Sample(msgspec.Struct, frozen=True):
     rest: bytes
 
 
+def counted(count: construct.Construct, items: construct.Construct) -> construct.Construct:
+    """What PrefixedArray is made of, with other parts."""
+    return construct.FocusedSeq("items", "count" / count, "items" / items)
+
+
+def rebuilt(expression: object) -> construct.Construct:
+    return construct.Rebuild(Int8ul, expression)
+
+
 LAYOUT = Struct(
     "mode" / Enum(Int8ul, Mode),
     "count" / Int32sl,
@@ -28,6 +52,7 @@ LAYOUT = Struct(
     "label" / PaddedString(3, "utf8"),
     "rest" / GreedyBytes,
 )
+ARRAY = PrefixedArray(Int8ul, Struct("a" / Int8ul))
 SAMPLE = Sample(Mode.BOLUS, -2, 1.0, b"\x00\xff", "ä", b"\x07\x00")
 SAMPLE_BYTES = bytes.fromhex("02 FE FF FF FF 00 00 00 00 00 00 F0 3F 00 FF C3 A4 00 07 00")
 
@@ -79,6 +104,16 @@ def test_a_known_value_decodes_to_its_enum_and_an_unknown_one_stays_a_number() -
         (construct.Array(2, Int8ul), "Array"),
         (construct.GreedyRange(Int8ul), "GreedyRange"),
         (construct.Prefixed(Int8ul, GreedyBytes), "Prefixed"),
+        (PrefixedArray(Int8ul, Int8ul), "FocusedSeq"),
+        (PrefixedArray(Int8ul, construct.Sequence(Int8ul)), "FocusedSeq"),
+        (PrefixedArray(Int16ub, Struct("a" / Int8ul)), "FocusedSeq"),
+        (PrefixedArray(Int32ul, Struct("a" / Int8ul)), "FocusedSeq"),
+        (PrefixedArray(construct.VarInt, Struct("a" / Int8ul)), "FocusedSeq"),
+        (construct.FocusedSeq("count", "count" / Int8ul, "items" / Int8ul), "FocusedSeq"),
+        (counted(Int8ul, Struct("a" / Int8ul)[this.count]), "FocusedSeq"),
+        (counted(rebuilt(this.items), Struct("a" / Int8ul)[this.count]), "FocusedSeq"),
+        (counted(rebuilt(construct.len_(this.items)), Struct("a" / Int8ul)[this.count + 1]), "FocusedSeq"),
+        (counted(rebuilt(construct.len_(this.items)), Struct("a" / Int8ul)[2]), "FocusedSeq"),
         (construct.Switch(this.kind, {}), "Switch"),
         (Struct("inner" / Int8ul), "Struct"),
         (construct.FlagsEnum(Int8ul, a=1), "FlagsEnum"),
@@ -102,6 +137,16 @@ def test_a_construct_the_walk_does_not_know_is_refused_by_name(subcon: construct
         (Struct("a" / GreedyBytes, "b" / Int8ul), "Sample.b: stands behind the tail a"),
         (Struct("a" / Int8ul * (lambda obj, ctx: None)), "Sample.a: has a parse hook"),
         (construct.Sequence(Int8ul), "Sample: a layout must be a construct Struct, not Sequence"),
+        (Struct("a" / ARRAY, "b" / Int8ul), "Sample.b: stands behind the tail a"),
+        (Struct("a" / ARRAY, "b" / ARRAY), "Sample.b: stands behind the tail a"),
+        (
+            Struct("a" / PrefixedArray(Int8ul, Struct("b" / ARRAY))),
+            "Sample.a.b: a record has a fixed size, so it cannot",
+        ),
+        (Struct("a" / PrefixedArray(Int8ul, Struct("b" / GreedyBytes))), "Sample.a.b: a record has a fixed size"),
+        (Struct("a" / PrefixedArray(Int8ul, Struct())), "Sample.a: a record needs at least one field"),
+        (Struct("a" / PrefixedArray(Int8ul, Struct(Int8ul))), "Sample.a: field 0 has no name"),
+        (Struct("a" / PrefixedArray(Int8ul, Struct("b" / Int16ub))), "Sample.a.b: <FormatField> is not"),
     ],
 )
 def test_a_layout_that_cannot_be_a_message_is_refused(layout: construct.Construct, sentence: str) -> None:

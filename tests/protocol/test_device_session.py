@@ -25,6 +25,7 @@ from protocol import (
     Stopped,
     StreamDecoder,
     Subscribe,
+    Subscription,
     encode,
     encode_frame,
 )
@@ -167,7 +168,7 @@ def test_a_request_is_answered_once() -> None:
 
 def test_a_reply_that_cannot_be_encoded_leaves_the_request_waiting() -> None:
     session = DeviceSession()
-    session.receive(encode(ProposeContinuous(1, 2.0), seq=7), 0.0)
+    session.receive(encode(ProposeContinuous(1, 2.0, 0), seq=7), 0.0)
     with pytest.raises(EncodeError):
         session.reply(7, Proposal(1, 2, bytes(8), 3, bytes(500)))
     session.reply(7, Proposal(1, 2, bytes(8), 3, bytes(16)))
@@ -216,7 +217,7 @@ def test_no_bytes_make_it_raise_and_noise_is_not_answered(chunks: list[bytes]) -
 
 
 contents = st.sampled_from([Stop(), StatusRequest(), Subscribe(1, 1), Subscribe(1, 2)])
-answer_to = {Stop: STOPPED, StatusRequest: Nak(NakReason.BUSY, "status"), Subscribe: Ack()}
+answer_to = {Stop: STOPPED, StatusRequest: Nak(NakReason.BUSY, "status"), Subscribe: Subscription(1, 1, 1)}
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), contents), max_size=REPLIES_KEPT))

@@ -1,5 +1,6 @@
 """Bytes to frames: worked frames, every reject by cause and place, and what noise and damage may cost."""
 
+import fastcrc
 import pytest
 from cobs import cobs
 from hypothesis import given
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 
 from protocol import (
     Ack,
+    CommandResultRequest,
+    DecodeError,
     EncodeError,
     Frame,
     HelloRequest,
@@ -21,6 +24,7 @@ from protocol import (
     encode_frame,
 )
 from protocol.framing import REJECTS_KEPT
+from protocol.wire import INTACT_CRC
 
 LARGEST_RUN = 537
 STATUS_REQUEST = bytes.fromhex("00 04 10 02 01 01 01 05 54 39 41 3A 00")
@@ -193,6 +197,31 @@ def test_any_chunking_gives_the_same_frames_and_rejects(stream: bytes, data: st.
         assert len(chunked._run) <= LARGEST_RUN
     assert found == expected
     assert (chunked.rejects, chunked.reject_counts) == (whole.rejects, whole.reject_counts)
+
+
+@given(st.binary(max_size=600))
+def test_bytes_with_their_crc_behind_them_have_one_and_the_same_crc(data: bytes) -> None:
+    crc = fastcrc.crc32.iscsi(data).to_bytes(4, "little")
+    assert fastcrc.crc32.iscsi(data + crc) == INTACT_CRC
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_any_kind_of_bytes_may_be_fed(kind: type) -> None:
+    decoder = StreamDecoder()
+    assert decoder.feed(kind(STATUS_REQUEST[:5])) == []
+    assert len(decoder.feed(kind(STATUS_REQUEST[5:] + ACK))) == 2
+    assert len(StreamDecoder().feed(kind(ACK * 1000))) == 1000
+
+
+def test_a_frame_made_by_hand_has_its_message_too() -> None:
+    frame = Frame(0x14, 1, b"\x07" + bytes(7), 0)
+    assert frame.message == CommandResultRequest(7)
+    (read,) = StreamDecoder().feed(encode(CommandResultRequest(7), seq=1)[1:])
+    assert (frame, hash(frame)) == (read, hash(read))
+    assert frame != Frame(0x14, 2, b"\x07" + bytes(7), 0)
+    assert len({frame, Frame(0x14, 1, b"\x07" + bytes(7), 0)}) == 1
+    with pytest.raises(DecodeError, match="message type 0x7F is unknown"):
+        _ = Frame(0x7F, 1, b"", 0).message
 
 
 @given(stream=streams)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from protocol import (
     Ack,
     EncodeError,
+    Hello,
     HelloRequest,
     HostSession,
     Nak,
@@ -21,6 +22,7 @@ from protocol import (
     Stop,
     Stopped,
     Subscribe,
+    Subscription,
     Telemetry,
     TimedOut,
     encode,
@@ -39,12 +41,13 @@ def test_a_second_request_is_refused_while_one_is_outstanding() -> None:
 def test_an_abandoned_request_makes_room_for_stop_and_its_reply_is_stale() -> None:
     session = HostSession()
     session.request(Subscribe(1, 100), 0.0)
+    late = Subscription(1, 100, 20)
     session.abandon()
     assert session.next_deadline() is None
     assert session.data_to_send() == b""
     seq = session.request(Stop(), 0.1)
     assert session.data_to_send() == encode(Stop(), seq=2)
-    assert session.receive(encode(Ack(), seq=1) + encode(STOPPED, seq=2), 0.2) == [Reply(seq, STOPPED)]
+    assert session.receive(encode(late, seq=1) + encode(STOPPED, seq=2), 0.2) == [Reply(seq, STOPPED)]
     assert session.stale_replies == 1
 
 
@@ -138,11 +141,34 @@ def test_a_reply_of_another_type_is_not_taken_and_the_retry_goes_on() -> None:
 
 def test_notifications_come_with_and_without_a_request() -> None:
     session = HostSession()
-    sample = Telemetry(1, 0, 0, 1, 2, 3, 4.0, 5.0, 6, 0)
+    sample = Telemetry(0, 0, 1, 2, 3, 4.0, 5.0, 6, 0)
     assert session.receive(encode(sample), 0.0) == [Notification(sample)]
     seq = session.request(Stop(), 0.1)
     stream = encode(sample) + encode(STOPPED, seq=seq) + encode(sample)
     assert session.receive(stream, 0.2) == [Notification(sample), Reply(seq, STOPPED), Notification(sample)]
+
+
+def test_a_request_that_the_device_lays_out_otherwise_is_refused_and_leaves_nothing_outstanding() -> None:
+    session = HostSession()
+    session.usable = frozenset({HelloRequest.TYPE, Hello.TYPE, Stop.TYPE, Stopped.TYPE, Nak.TYPE})
+    with pytest.raises(
+        SessionError, match="StatusRequest is not usable: its layout or a reply's differs on this device"
+    ):
+        session.request(StatusRequest(), 0.0)
+    assert (session.next_deadline(), session.data_to_send()) == (None, b"")
+    seq = session.request(Stop(), 0.0)
+    assert session.receive(encode(STOPPED, seq=seq), 0.1) == [Reply(seq, STOPPED)]
+
+
+def test_frames_that_the_device_lays_out_otherwise_are_dropped_and_counted() -> None:
+    session = HostSession()
+    session.usable = frozenset({Stop.TYPE, Stopped.TYPE})
+    seq = session.request(Stop(), 0.0)
+    sample = encode(Telemetry(0, 0, 1, 2, 3, 4.0, 5.0, 6, 0))
+    assert session.receive(sample + encode(Nak(NakReason.BUSY, ""), seq=seq), 0.1) == []
+    assert session.unusable_frames == 2
+    assert session.receive(encode(STOPPED, seq=seq) + sample, 0.2) == [Reply(seq, STOPPED)]
+    assert session.unusable_frames == 3
 
 
 def test_it_says_when_it_last_heard_an_intact_frame() -> None:

@@ -97,6 +97,11 @@ FAULTS = [
         "bolus_rate_ul_per_h.value: is 1000.5; it must be at most rate_max_ul_per_h, which is 1000.0",
     ),
     (
+        "[minimum_rate_ul_per_h]\nvalue = 0.25",
+        "[minimum_rate_ul_per_h]\nvalue = 2.5",
+        "minimum_rate_ul_per_h.value: is 2.5; it must be at most rate_min_ul_per_h, which is 2.0",
+    ),
+    (
         "[bolus_max_ul]\nvalue = 1000.0",
         "[bolus_max_ul]\nvalue = 20001.0",
         "bolus_max_ul.value: is 20001.0; it must be at most reservoir_volume_ul, which is 20000.0",

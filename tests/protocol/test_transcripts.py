@@ -1,18 +1,42 @@
 """Both sessions against transcripts written by hand, those of docs/protocol.md included."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 import protocol
-from protocol import DeviceRequest, DeviceSession, HostEvent, HostSession, RejectCause
+from protocol import (
+    BULK_RECORDS,
+    BulkData,
+    BulkInformation,
+    BulkObject,
+    Description,
+    DeviceRequest,
+    DeviceSession,
+    EventCode,
+    EventRecord,
+    Hello,
+    HostEvent,
+    HostSession,
+    Lease,
+    Message,
+    Nak,
+    NakReason,
+    Refused,
+    RejectCause,
+    Reply,
+    read_schema,
+)
 
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "transcripts").glob("*.txt"))
 REFERENCE = HERE.parents[1] / "docs" / "protocol.md"
+MessageT = TypeVar("MessageT", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -48,6 +72,7 @@ class Play:
         self.device = DeviceSession()
         self.events: list[HostEvent] = []
         self.requests: list[DeviceRequest] = []
+        self.heard: list[HostEvent] = []
 
     def step(self, line: Line) -> None:
         now, argument = line.time_s, line.argument
@@ -57,7 +82,8 @@ class Play:
             case "host polls":
                 self.events += self.host.poll(now)
             case "host gets":
-                assert self.events.pop(0) == evaluated(argument)
+                self.heard.append(self.events.pop(0))
+                assert self.heard[-1] == evaluated(argument)
             case "device sees":
                 assert self.requests.pop(0) == DeviceRequest(*seq_and_message(argument))
             case "device answers":
@@ -88,6 +114,10 @@ class Play:
         assert (self.events, self.requests) == ([], []), "the page does not mention these"
         assert (self.host.data_to_send(), self.device.data_to_send()) == (b"", b""), "the page does not mention these"
         return self
+
+    def replies(self, kind: type[MessageT]) -> list[MessageT]:
+        """The replies of a kind that the host got."""
+        return [each.message for each in self.heard if isinstance(each, Reply) and isinstance(each.message, kind)]
 
 
 def evaluated(expression: str):
@@ -157,3 +187,70 @@ def test_refused_frames_are_named_and_echoes_are_not_answered() -> None:
         "UNKNOWN_TYPE",
     ]
     assert play.device.echoes == 2
+
+
+def test_the_old_sessions_answer_is_dropped_and_the_new_ones_retry_is_answered() -> None:
+    play = Play().play(transcript("one-seq-in-two-sessions"))
+    assert (play.device.dropped_replies, play.device.replays) == (1, 1)
+
+
+def test_a_count_that_contradicts_the_payload_is_malformed() -> None:
+    play = Play().play(transcript("flex-therapy"))
+    assert [reject.cause for reject in play.device.decoder.rejects] == [RejectCause.PAYLOAD]
+
+
+def test_the_pieces_of_a_description_are_the_schema_that_hello_announced() -> None:
+    play = Play().play(transcript("described-layouts"))
+    (hello,), pieces = play.replies(Hello), play.replies(Description)
+    document = b"".join(piece.data for piece in pieces)
+    assert [piece.offset for piece in pieces] == [0, len(pieces[0].data)]
+    assert len(document) == pieces[0].total_bytes
+    assert read_schema(document, hello.schema_hash).values["Mode"]["FLEX"] == 3
+
+
+RECORDS = (
+    EventRecord(7, 3, 0x1000, EventCode.BOOT, 0),
+    EventRecord(8, 3, 0x2000, EventCode.STARTED, 42),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "records"), [("bulk-read-resumed", RECORDS), ("bulk-read-after-a-reset", RECORDS[1:])]
+)
+def test_the_pieces_of_a_bulk_object_are_its_records_with_crc_and_hash(
+    name: str, records: tuple[EventRecord, ...], crc32c: Callable[[bytes], int]
+) -> None:
+    play = Play().play(transcript(name))
+    (information,), pieces = play.replies(BulkInformation), play.replies(BulkData)
+    data = b"".join(piece.data for piece in pieces)
+    assert (len(data), hashlib.sha256(data).digest()) == (information.size_bytes, information.sha256)
+    size = information.record_bytes
+    found = [data[start : start + size] for start in range(0, len(data), size)]
+    assert [int.from_bytes(each[-4:], "little") for each in found] == [crc32c(each[:-4]) for each in found]
+    decode = BULK_RECORDS[BulkObject.EVENT_LOG].codec.decode
+    assert tuple(decode(each[:-4]) for each in found) == records
+    assert information.first_index == records[0].index
+    assert information.records == len(records)
+
+
+def test_the_lease_is_refused_to_the_second_session_which_is_not_told_its_id() -> None:
+    heard = [frame.message for frame in frames_to_host("control-lease")]
+    assert [each.reason for each in heard if isinstance(each, Nak)] == [NakReason.LEASE_HELD] * 2
+    leases = [each for each in heard if isinstance(each, Lease)]
+    assert [each.remaining_ms > 0 for each in leases] == [True, True, True, False]
+    assert [each.lease_id for each in leases] == [0x0102030405060708, 0, 0x0102030405060708, 0]
+
+
+def test_an_acknowledgement_is_an_event_before_it_is_answered() -> None:
+    kinds = [type(frame.message).__name__ for frame in frames_to_host("alarms-acknowledged")]
+    assert kinds.index("Event") < kinds.index("Ack")
+
+
+def test_what_was_not_announced_is_refused_as_unsupported() -> None:
+    play = Play().play(transcript("unsupported"))
+    assert {each.nak.reason for each in play.heard if isinstance(each, Refused)} == {NakReason.UNSUPPORTED}
+
+
+def frames_to_host(name: str) -> list[protocol.Frame]:
+    wire = b"".join(bytes.fromhex(line.argument) for line in steps(transcript(name)) if line.verb.startswith("<"))
+    return protocol.StreamDecoder().feed(wire)

@@ -4,38 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from driver import Journal, Pump
+from driver import Journal, Pump, SchemaCache
 from protocol import (
     SCHEMA_HASH,
     Ack,
+    Alarm,
+    AlarmEntry,
+    Alarms,
+    BulkObject,
     Calibration,
+    ClockReply,
     CommandResult,
     CommandState,
+    Description,
     DeviceSession,
     Event,
+    FirmwareInformation,
     Hello,
+    Lease,
     Message,
     Mode,
     Nak,
     NakReason,
+    PatientBolusLimits,
     Proposal,
     ProposeBolus,
+    ProposeBridge,
     ProposeCalibration,
     ProposeContinuous,
+    ProposeFlex,
+    ProposeMinimumRate,
+    ProposePatientBolus,
+    ProposePatientBolusLimits,
+    ProposePrime,
+    ProposeRefill,
+    ProposeTherapyClock,
+    ProposeTrial,
+    Record,
+    SelfTestReport,
     Status,
     Stopped,
     StreamDecoder,
+    Subscription,
+    Therapy,
+    TherapyClock,
     encode_frame,
     encode_payload,
     proposal_digest,
+    schema_document,
 )
+from protocol.bulk import BulkRefused, Snapshot
 
 LATENCY_S = 0.001
 DEFAULT_BOLUS_RATE_UL_PER_H = 1000.0
+MINIMUM_RATE_UL_PER_H = 0.25
+SHORTEST_INTERVAL_MS = 20
+GIVEN_ONCE = ProposeBolus | ProposePatientBolus | ProposePrime
+SETTINGS = ProposeCalibration | ProposePatientBolusLimits | ProposeRefill | ProposeTherapyClock
+AS_ASKED = ProposeContinuous | ProposeFlex | ProposeBridge | ProposeTrial | SETTINGS
+NO_LIMITS = ProposePatientBolusLimits(0, 0, 0.0, 0.0, 0, 0, 0, 0.0)
+
+
+def drawn_ul(proposal: Any, ran_h: float) -> float:
+    """What a therapy has given after so many hours."""
+    if isinstance(proposal, ProposeBridge):
+        bridged_h = min(ran_h, proposal.volume_ul / proposal.bridge_rate_ul_per_h)
+        return bridged_h * proposal.bridge_rate_ul_per_h + (ran_h - bridged_h) * proposal.rate_ul_per_h
+    return ran_h * getattr(proposal, "rate_ul_per_h", 0.0)
 
 
 @dataclass
@@ -67,6 +108,24 @@ class HandPump:
         self.refuse: dict[type[Message], Nak] = {}
         self.forgets = False
         self._proposals: dict[int, Message] = {}
+        self.schema = schema_document()
+        self.limits = NO_LIMITS
+        self.reservoir_ul = 20_000.0
+        self.therapy_clock = (0, 0, 0)
+        self.alarms: dict[Alarm, AlarmEntry] = {}
+        self.ahead_s = 0.0
+        self.drift = 0.0
+        self.records: dict[BulkObject, list[Record]] = {}
+        self.snapshots = 0
+        self.snapshot: Snapshot | None = None
+        self.piece_bytes = 64
+        self.lease: tuple[int, float, str] | None = None
+        self.leases_granted = 0
+        self.may_control = False
+
+    @property
+    def device_us(self) -> int:
+        return int((self.clock.monotonic() + self.ahead_s) * (1.0 + self.drift) * 1e6)
 
     def receive(self, data: bytes) -> bytes:
         for request in self.session.receive(data, self.clock.monotonic()):
@@ -88,6 +147,8 @@ class HandPump:
         self.session = DeviceSession()
         self.boot_id += 1
         self._proposals.clear()
+        self.snapshot = None
+        self._end_lease()
 
     @property
     def mode(self) -> Mode:
@@ -95,7 +156,7 @@ class HandPump:
         running = [c.proposal for c in self.commands.values() if c.state == CommandState.RUNNING]
         if not running:
             return Mode.STOPPED
-        return Mode.BOLUS if isinstance(running[-1], ProposeBolus) else Mode.CONTINUOUS
+        return Mode.BOLUS if isinstance(running[-1], GIVEN_ONCE) else Mode.CONTINUOUS
 
     def _let_run(self) -> None:
         for command in self.commands.values():
@@ -103,19 +164,39 @@ class HandPump:
                 continue
             proposal = command.proposal
             ran_h = (self.clock.monotonic() - command.started_s) / 3600.0
-            if isinstance(proposal, ProposeBolus):
+            if isinstance(proposal, GIVEN_ONCE):
                 command.delivered_ul = min(proposal.volume_ul, ran_h * proposal.rate_ul_per_h)
                 if command.delivered_ul >= proposal.volume_ul:
                     command.state = CommandState.DONE
             else:
-                command.delivered_ul = ran_h * proposal.rate_ul_per_h
+                command.delivered_ul = drawn_ul(proposal, ran_h)
 
     def _answer(self, message: Message) -> Message:
         if type(message) in self.refuse:
             return self.refuse[type(message)]
+        if self._lease_refuses(type(message).__name__):
+            assert self.lease is not None
+            _, end_s, holder = self.lease
+            return Nak(NakReason.LEASE_HELD, f"held by {holder} for {end_s - self.clock.monotonic():.0f} s")
+        if isinstance(message, AS_ASKED):
+            return self._propose_therapy(message)
         return getattr(self, f"_on_{type(message).__name__}")(message)
 
+    def _lease_refuses(self, name: str) -> bool:
+        if self.lease is not None and self.clock.monotonic() >= self.lease[1]:
+            self._end_lease()
+        guarded = name.startswith("Propose") or name in ("Commit", "AcknowledgeAlarms", "SelfTestRequest")
+        return self.lease is not None and guarded and not self.may_control
+
+    def _end_lease(self) -> None:
+        """It ran out: what depends on it ends as by STOP."""
+        self.lease, self.may_control = None, False
+        for command in self.commands.values():
+            if command.state == CommandState.RUNNING and getattr(command.proposal, "on_lease_loss", 0):
+                command.state = CommandState.STOPPED
+
     def _on_HelloRequest(self, _: Any) -> Message:  # noqa: N802
+        self.may_control = False
         fields: dict[str, Any] = {
             "protocol_major": 1,
             "protocol_minor": 0,
@@ -132,14 +213,14 @@ class HandPump:
 
     def _on_StatusRequest(self, _: Any) -> Message:  # noqa: N802
         return Status(
-            device_time_us=int(self.clock.monotonic() * 1e6),
+            device_time_us=self.device_us,
             boot_id=self.boot_id,
             mode=self.mode,
             alarms=0,
             rate_ul_per_h=0.0,
             steps=0,
             delivered_ul=0.0,
-            reservoir_ul=20_000.0,
+            reservoir_ul=self.reservoir_ul,
             battery_mv=2800,
             head_temperature_c=37.0,
             step_volume_nl=self.step_volume_nl,
@@ -155,15 +236,28 @@ class HandPump:
         digest = bytes(8) if self.tampered_digest else proposal_digest(canonical)
         return Proposal(message.command_id, message.command_id * 7, digest, 10_000, encode_payload(canonical))
 
-    def _on_ProposeContinuous(self, message: ProposeContinuous) -> Message:  # noqa: N802
+    def _propose_therapy(self, message: Any) -> Message:
+        if getattr(message, "on_lease_loss", 0) and self.lease is None:
+            return Nak(NakReason.NO_LEASE, "take the lease first")
         return self._propose(message)
+
+    def _on_ProposeMinimumRate(self, message: ProposeMinimumRate) -> Message:  # noqa: N802
+        return self._propose_therapy(
+            ProposeMinimumRate(message.command_id, MINIMUM_RATE_UL_PER_H, message.on_lease_loss)
+        )
+
+    def _on_ProposePatientBolus(self, message: Any) -> Message:  # noqa: N802
+        if not self.limits.enabled:
+            return Nak(NakReason.WRONG_STATE, "patient boluses are off")
+        return self._propose(ProposePatientBolus(message.command_id, self.limits.volume_ul, self.limits.rate_ul_per_h))
+
+    def _on_ProposePrime(self, message: ProposePrime) -> Message:  # noqa: N802
+        rate = message.rate_ul_per_h or DEFAULT_BOLUS_RATE_UL_PER_H
+        return self._propose(ProposePrime(message.command_id, message.volume_ul, rate))
 
     def _on_ProposeBolus(self, message: ProposeBolus) -> Message:  # noqa: N802
         rate = message.rate_ul_per_h or DEFAULT_BOLUS_RATE_UL_PER_H
         return self._propose(ProposeBolus(message.command_id, message.volume_ul, rate))
-
-    def _on_ProposeCalibration(self, message: ProposeCalibration) -> Message:  # noqa: N802
-        return self._propose(message)
 
     def _on_Commit(self, message: Any) -> Message:  # noqa: N802
         proposal = self._proposals.pop(message.command_id, None)
@@ -173,10 +267,21 @@ class HandPump:
         self.commits.append(message.command_id)
         command = Command(proposal, self.clock.monotonic())
         self.commands[message.command_id] = command
-        if isinstance(proposal, ProposeCalibration):
-            self.previous_nl, self.step_volume_nl = self.step_volume_nl, proposal.step_volume_nl
+        if isinstance(proposal, SETTINGS):
+            self._set(proposal)
             command.state = CommandState.DONE
         return self._on_CommandResultRequest(message)
+
+    def _set(self, proposal: Any) -> None:
+        match proposal:
+            case ProposeCalibration():
+                self.previous_nl, self.step_volume_nl = self.step_volume_nl, proposal.step_volume_nl
+            case ProposePatientBolusLimits():
+                self.limits = proposal
+            case ProposeRefill():
+                self.reservoir_ul = proposal.volume_ul
+            case ProposeTherapyClock():
+                self.therapy_clock = (proposal.utc_s, proposal.utc_offset_s, self.therapy_clock[2] + 1)
 
     def _on_CommandResultRequest(self, message: Any) -> Message:  # noqa: N802
         id_ = message.command_id
@@ -197,7 +302,94 @@ class HandPump:
     def _on_CalibrationRequest(self, _: Any) -> Message:  # noqa: N802
         return Calibration(self.step_volume_nl, self.previous_nl, 10.0, 3)
 
-    def _on_Subscribe(self, _: Any) -> Message:  # noqa: N802
+    def _on_Subscribe(self, message: Any) -> Message:  # noqa: N802
+        used_ms = max(message.interval_ms, SHORTEST_INTERVAL_MS) if message.interval_ms else 0
+        return Subscription(message.stream, used_ms, SHORTEST_INTERVAL_MS)
+
+    def _on_DescribeRequest(self, message: Any) -> Message:  # noqa: N802
+        piece = self.schema[message.offset : message.offset + 500]
+        return Description(len(self.schema), message.offset, piece)
+
+    def _on_TherapyRequest(self, _: Any) -> Message:  # noqa: N802
+        running = [(id_, c.proposal) for id_, c in self.commands.items() if c.state == CommandState.RUNNING]
+        therapies = [(id_, proposal) for id_, proposal in running if not isinstance(proposal, GIVEN_ONCE)]
+        if not therapies:
+            return Therapy(0, 0, b"")
+        id_, proposal = therapies[-1]
+        return Therapy(id_, proposal.TYPE, encode_payload(proposal))
+
+    def _on_PatientBolusLimitsRequest(self, _: Any) -> Message:  # noqa: N802
+        in_force = self.limits
+        return PatientBolusLimits(
+            in_force.enabled, in_force.volume_ul, in_force.rate_ul_per_h, in_force.lockout_s, in_force.most_per_day,
+            in_force.window_s, in_force.window_limit_ul, 0, 0,
+        )  # fmt: skip
+
+    def _on_TherapyClockRequest(self, _: Any) -> Message:  # noqa: N802
+        utc_s, utc_offset_s, generation = self.therapy_clock
+        return TherapyClock(utc_s, utc_offset_s, self.device_us, generation)
+
+    def _on_FirmwareInformationRequest(self, _: Any) -> Message:  # noqa: N802
+        return FirmwareInformation(bytes(range(32)), 1_700_000_000, "0.1", "boot-2", "rev-C", self.boot_id, 17, 1)
+
+    def _on_AlarmsRequest(self, _: Any) -> Message:  # noqa: N802
+        return Alarms(self.device_us, tuple(self.alarms.values()))
+
+    def _on_AcknowledgeAlarms(self, message: Any) -> Message:  # noqa: N802
+        for alarm, entry in self.alarms.items():
+            if alarm & message.alarms:
+                self.alarms[alarm] = structs.replace(entry, acknowledged=1, silent_for_s=message.silence_s)
+        return Ack()
+
+    def _on_SelfTestRequest(self, message: Any) -> Message:  # noqa: N802
+        asked = message.items or 63
+        return SelfTestReport(self.device_us, asked & ~40, asked & 8, asked & 32)
+
+    def _on_ClockRequest(self, message: Any) -> Message:  # noqa: N802
+        return ClockReply(message.host_time_us, self.device_us, self.device_us, self.boot_id)
+
+    def _on_BulkOpen(self, message: Any) -> Message:  # noqa: N802
+        self.snapshots += 1
+        records = [record for record in self.records.get(message.object, []) if record.index >= message.first_index]
+        first_index = message.first_index if not records else records[0].index
+        self.snapshot = Snapshot(message.object, self.snapshots, records, first_index=first_index)
+        return self.snapshot.information()
+
+    def _on_BulkRead(self, message: Any) -> Message:  # noqa: N802
+        if self.snapshot is None:
+            return Nak(NakReason.NO_SNAPSHOT, "nothing is open")
+        try:
+            return self.snapshot.read(message, self.piece_bytes)
+        except BulkRefused as refusal:
+            return Nak(refusal.reason, refusal.detail)
+
+    def _on_LeaseRequest(self, message: Any) -> Message:  # noqa: N802
+        now_s = self.clock.monotonic()
+        if message.lease_id == 0 and self.lease is None:
+            self.leases_granted += 1
+            lease_id = 100 + self.leases_granted
+        elif self.lease is not None and message.lease_id == self.lease[0]:
+            lease_id = message.lease_id
+        elif self.lease is None:
+            return Nak(NakReason.NO_LEASE, "no such lease")
+        else:
+            _, end_s, holder = self.lease
+            return Nak(NakReason.LEASE_HELD, f"held by {holder} for {end_s - now_s:.0f} s")
+        self.lease = (lease_id, now_s + message.duration_ms / 1000.0, message.holder)
+        self.may_control = True
+        return Lease(lease_id, message.duration_ms, message.holder)
+
+    def _on_LeaseStatusRequest(self, _: Any) -> Message:  # noqa: N802
+        if self.lease is None:
+            return Lease(0, 0, "")
+        lease_id, end_s, holder = self.lease
+        remaining_ms = max(0, round((end_s - self.clock.monotonic()) * 1000.0))
+        return Lease(lease_id if self.may_control else 0, remaining_ms, holder)
+
+    def _on_LeaseRelease(self, message: Any) -> Message:  # noqa: N802
+        if self.lease is None or self.lease[0] != message.lease_id:
+            return Nak(NakReason.NO_LEASE, "no such lease")
+        self.lease, self.may_control = None, False
         return Ack()
 
 
@@ -213,10 +405,14 @@ class Fault:
 
 @dataclass
 class Wire:
-    """A cable that fits `Transport`. Faults: lose, corrupt, duplicate, delay, unplug (after it passed), interrupt."""
+    """A cable that fits `Transport`. Faults: lose, corrupt, duplicate, delay, unplug (after it passed), interrupt.
+
+    When bytes cross is the clock's affair; that they cross is the `carrier`'s.
+    """
 
     clock: Any
     device: HandPump
+    carrier: Any
     name: str = "hand:pump"
     faults: list[Fault] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -226,7 +422,6 @@ class Wire:
     reads: int = 0
 
     def __post_init__(self) -> None:
-        self._to_host = bytearray()
         self._decoder = StreamDecoder()
         self._replies = StreamDecoder()
         self._interrupt = False
@@ -236,29 +431,24 @@ class Wire:
 
     @property
     def in_waiting(self) -> int:
-        if self.unplugged and not self._to_host:
-            raise OSError("unplugged")
-        return len(self._to_host)
+        self._pull_if_unplugged()
+        return self.carrier.in_waiting
 
     def write(self, data: bytes) -> None:
-        if self.unplugged:
-            raise OSError("unplugged")
-        for frame in self._decoder.feed(data):
+        self._pull_if_unplugged()
+        for frame in self._decoder.feed(self.carrier.to_device(data)):
             self.log.append(f"sent {type(frame.message).__name__}")
             self._pass(frame, lambda raw: self._arrive(self.device.receive(raw)))
 
     def read(self, timeout_s: float) -> bytes:
         self.reads += 1
-        if not self._to_host:
-            self.clock.wait(timeout_s, until=lambda: bool(self._to_host) or self.unplugged or self._interrupt)
+        if not self.unplugged and not self.carrier.in_waiting:
+            self.clock.wait(timeout_s, until=lambda: self.unplugged or self._interrupt or self.carrier.in_waiting)
         if self._interrupt:
             self._interrupt = False
             raise KeyboardInterrupt
-        if self.unplugged and not self._to_host:
-            raise OSError("unplugged")
-        data = bytes(self._to_host)
-        self._to_host.clear()
-        return data
+        self._pull_if_unplugged()
+        return self.carrier.take()
 
     def close(self) -> None:
         self.closed = True
@@ -271,7 +461,11 @@ class Wire:
         self._arrive(self.device.notify(message))
 
     def send_raw(self, data: bytes) -> None:
-        self._to_host += data
+        self.carrier.to_host(data)
+
+    def _pull_if_unplugged(self) -> None:
+        if self.unplugged:
+            self.carrier.pull()
 
     def _arrive(self, data: bytes) -> None:
         for frame in self._replies.feed(data):
@@ -304,16 +498,17 @@ def device(clock: Any) -> HandPump:
 
 
 @pytest.fixture
-def wire(clock: Any, device: HandPump, disk: Any) -> Wire:
-    return Wire(clock, device, log=disk.log)
+def wire(clock: Any, device: HandPump, disk: Any, carrier: Any) -> Wire:
+    return Wire(clock, device, carrier, log=disk.log)
 
 
 @pytest.fixture
-def open_pump(clock: Any, wire: Wire, disk: Any) -> Callable[..., Pump]:
-    """Opens the hand-made pump with a journal on the test's disk."""
+def open_pump(clock: Any, wire: Wire, disk: Any, tmp_path: Path) -> Callable[..., Pump]:
+    """Opens the hand-made pump with a journal on the test's disk and a cache of schemas in the test's folder."""
 
     def open_it(**options: Any) -> Pump:
         options.setdefault("journal", Journal.in_directory("/journals", disk))
+        options.setdefault("schemas", SchemaCache(tmp_path))
         return Pump.open(wire, clock=clock, **options)
 
     return open_it

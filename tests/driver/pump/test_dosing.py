@@ -71,7 +71,7 @@ def test_an_infusion_runs_with_the_rate_the_pump_really_uses(open_pump, device):
     device.canonical = lambda m: msgspec.structs.replace(m, rate_ul_per_h=m.rate_ul_per_h * 1.0005)
     with open_pump() as pump:
         dose = pump.start(Continuous(rate_ul_per_h=20.0))
-        assert dose.canonical == {"rate_ul_per_h": pytest.approx(20.01)}
+        assert dose.canonical == {"rate_ul_per_h": pytest.approx(20.01), "on_lease_loss": 0}
         assert pump.status().mode == Mode.CONTINUOUS
 
 

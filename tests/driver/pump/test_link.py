@@ -6,7 +6,17 @@ import pytest
 
 from driver import LinkTimeout, NakError, PortLost
 from driver.link import Link
-from protocol import Ack, Calibration, CalibrationRequest, Nak, NakReason, Status, StatusRequest, Stream, Subscribe
+from protocol import (
+    Calibration,
+    CalibrationRequest,
+    Nak,
+    NakReason,
+    Status,
+    StatusRequest,
+    Stream,
+    Subscribe,
+    Subscription,
+)
 
 
 @pytest.fixture
@@ -71,7 +81,7 @@ def test_service_does_not_read_when_nothing_came(link, wire):
 def test_notifications_between_request_and_reply_are_kept_in_order(link, wire, event):
     wire.send_unasked(event(0))
     wire.send_unasked(event(1))
-    link.request(Subscribe(Stream.TELEMETRY, 1000), Ack)
+    link.request(Subscribe(Stream.TELEMETRY, 1000), Subscription)
     wire.send_unasked(event(2))
     link.request(StatusRequest(), Status)
     assert [item.sequence for item in link.drain().events] == [0, 1, 2]

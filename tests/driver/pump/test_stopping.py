@@ -232,6 +232,39 @@ def test_a_second_interrupt_during_the_stop_leaves_it_marked_unconfirmed(infuse_
     assert "was interrupted" in str(infuse_then.pump.unconfirmed_stop)
 
 
+def test_a_refused_stop_is_sent_again_with_another_seq(open_pump, wire, device):
+    """Another host at the same port may have used the next 16 seqs, which the pump still remembers."""
+    stop, taken = device._on_Stop, iter(range(16))
+    device._on_Stop = lambda m: stop(m) if next(taken, None) is None else Nak(NakReason.SEQ_REUSED, "in use")
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        pump.stop()
+    assert device.mode == Mode.STOPPED
+    assert stops(wire) == 17
+
+
+def test_a_stop_that_is_always_refused_is_unconfirmed_in_the_pumps_own_words(open_pump, device):
+    device.refuse[Stop] = Nak(NakReason.BUSY, "writing")
+    with (
+        open_pump() as pump,
+        pytest.raises(StopUnconfirmed, match=r"refused Stop with BUSY, saying “writing”\) and the"),
+    ):
+        pump.stop()
+
+
+def test_a_pump_that_confirms_a_stop_and_says_that_it_still_runs_is_not_stopped(open_pump, wire, device, disk):
+    stop, deaf = device._on_Stop, iter([True])
+    device._on_Stop = lambda m: Stopped(0, 0, 0.0) if next(deaf, False) else stop(m)
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        with pytest.raises(StopUnconfirmed, match=r"the pump answers it and says that command 1 still runs"):
+            pump.stop()
+        assert '"record":"stop"' in disk.log[-1]
+        assert '"confirmed":false' in disk.log[-1]
+    assert stops(wire) == 2
+    assert device.mode == Mode.STOPPED
+
+
 def test_telemetry_is_ended_on_leaving(open_pump, wire, device):
     with open_pump() as pump:
         pump.subscribe(1.0)

@@ -16,6 +16,7 @@ from firmware_mock.physics.thermostat import HeadThermometer, Thermostat
 from firmware_mock.ports import Port
 from protocol.profile import load_model
 
+STARTS_UTC_S = 1_795_132_800
 RIG = {"pump": {"head_thermometer": {"standard_uncertainty_k": 0.0}}}
 
 
@@ -68,6 +69,29 @@ class Host:
         assert isinstance(proposal, protocol.Proposal), proposal
         return protocol.decode_payload(request.TYPE, proposal.canonical), self.commit(proposal)
 
+    def hello(self, nonce):
+        """A session of its own, as after a restart of the host or from another one."""
+        return self.ask(protocol.HelloRequest(1, 0, nonce))
+
+    def pull(self, reader):
+        """Read one object in bulk to its end; a lost snapshot is opened again."""
+        while (request := reader.request()) is not None:
+            self.take(reader, request)
+        return reader.records
+
+    def take(self, reader, request):
+        """One step of reading in bulk."""
+        reply = self.ask(request)
+        if isinstance(reply, protocol.Nak):
+            assert reply.reason == protocol.NakReason.NO_SNAPSHOT
+            reader.snapshot_lost()
+        else:
+            reader.receive(reply)
+
+    def alarms(self):
+        """The alarm list by alarm."""
+        return {entry.alarm: entry for entry in self.ask(protocol.AlarmsRequest()).entries}
+
     def status(self):
         return self.ask(protocol.StatusRequest())
 
@@ -82,8 +106,9 @@ class Host:
 def host():
     """Builds a pump with the effects a test wants and connects a host to it."""
 
-    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, **effects):
+    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, speed=1.0, **effects):
         world = World(seed=seed)
+        world.served_speed = speed
         effects = PumpEffects(**effects)
         profile = load_model("implantable-20ml")
         thermostat = Thermostat(world, profile.head_temperature_c, effects)
@@ -106,6 +131,7 @@ def host():
             HeadThermometer(world, thermostat, RIG),
             serial_number="P-1",
             filled_ul=filled_ul,
+            starts_utc_s=STARTS_UTC_S,
         )
         return Host(world, port, head, pump)
 

@@ -38,7 +38,7 @@ def test_a_bolus_is_the_whole_number_of_steps_that_was_announced(host, volume_ul
 
 def test_a_bolus_hands_back_to_the_infusion_it_suspended(host):
     pump = host()
-    pump.do(ProposeContinuous(1, 100.0))
+    pump.do(ProposeContinuous(1, 100.0, 0))
     pump.world.sleep(3600.0)
     _, result = pump.do(ProposeBolus(2, 50.0, 500.0))
     assert result.state == CommandState.RUNNING
@@ -72,9 +72,9 @@ def test_a_commit_repeated_under_a_new_seq_starts_nothing_twice(host):
 
 def test_ids_rise_strictly_and_skipped_ones_are_gone(host):
     pump = host()
-    pump.do(ProposeContinuous(10, 100.0))
+    pump.do(ProposeContinuous(10, 100.0, 0))
     for stale in (0, 9, 10):
-        nak = pump.ask(ProposeContinuous(stale, 100.0))
+        nak = pump.ask(ProposeContinuous(stale, 100.0, 0))
         assert (nak.reason, nak.detail) == (NakReason.STALE_COMMAND_ID, "command_id must be above 10")
     assert pump.ask(protocol.HelloRequest(1, 0, 1)).last_command_id == 10
     assert pump.result(9).state == CommandState.FORGOTTEN
@@ -93,7 +93,7 @@ def test_old_results_are_forgotten_and_said_to_be(host):
 
 def test_the_id_is_in_memory_before_the_first_step(host):
     pump = host()
-    proposal = pump.propose(ProposeContinuous(7, 100.0))
+    proposal = pump.propose(ProposeContinuous(7, 100.0, 0))
     remembered = []
     pump.head.on_change = lambda: remembered.append(pump.pump._nvram.memory.last_command_id)
     pump.commit(proposal)
@@ -110,7 +110,7 @@ def test_the_id_is_in_memory_before_the_first_step(host):
 )
 def test_a_wrong_token_id_or_digest_starts_nothing_and_spoils_nothing(host, spoil):
     pump = host()
-    proposal = pump.propose(ProposeContinuous(1, 100.0))
+    proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
     assert pump.ask(spoil(proposal)).reason == NakReason.BAD_TOKEN
     assert pump.status().mode == Mode.STOPPED
     assert pump.commit(proposal).state == CommandState.RUNNING
@@ -118,8 +118,8 @@ def test_a_wrong_token_id_or_digest_starts_nothing_and_spoils_nothing(host, spoi
 
 def test_a_newer_proposal_replaces_the_one_that_waits(host):
     pump = host()
-    older = pump.propose(ProposeContinuous(1, 100.0))
-    newer = pump.propose(ProposeContinuous(1, 200.0))
+    older = pump.propose(ProposeContinuous(1, 100.0, 0))
+    newer = pump.propose(ProposeContinuous(1, 200.0, 0))
     assert pump.commit(older).reason == NakReason.BAD_TOKEN
     pump.commit(newer)
     assert pump.status().rate_ul_per_h == 200.0
@@ -127,10 +127,10 @@ def test_a_newer_proposal_replaces_the_one_that_waits(host):
 
 def test_a_token_expires_and_says_how_long_it_was_good(host):
     pump = host()
-    proposal = pump.propose(ProposeContinuous(1, 100.0))
+    proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
     assert proposal.expires_in_ms == 30_000
     pump.world.sleep(29.0)
-    proposal = pump.propose(ProposeContinuous(1, 100.0))
+    proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
     pump.world.sleep(31.0)
     nak = pump.commit(proposal)
     assert (nak.reason, nak.detail) == (NakReason.EXPIRED, "the token was good for 30 s")
@@ -141,14 +141,14 @@ def test_a_token_expires_and_says_how_long_it_was_good(host):
 def test_a_token_lives_in_real_time_where_the_world_is_served_faster(host):
     pump = host()
     pump.world.served_speed = 60.0
-    proposal = pump.propose(ProposeContinuous(1, 100.0))
+    proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
     pump.world.sleep(29.0 * 60.0)
     assert pump.commit(proposal).state == CommandState.RUNNING
 
 
 def test_stop_ends_what_runs_and_says_what_was_delivered(host):
     pump = host()
-    pump.do(ProposeContinuous(1, 100.0))
+    pump.do(ProposeContinuous(1, 100.0, 0))
     pump.do(ProposeBolus(2, 50.0, 500.0))
     pump.world.sleep(180.0)
     stopped = pump.stop()
@@ -166,22 +166,31 @@ def test_a_stopped_pump_can_be_stopped(host):
     assert pump.stop().steps == pump.stop().steps == 0
 
 
+def test_every_stop_is_on_record(host):
+    pump = host()
+    pump.do(ProposeContinuous(4, 100.0, 0))
+    pump.stop()
+    pump.stop()
+    codes = [(event.code, event.argument) for event in pump.hear(1.0)]
+    assert codes[2:] == [(EventCode.STOPPED, 4), (EventCode.STOPPED, 0)]
+
+
 def test_no_late_commit_restarts_a_stopped_pump(host):
     pump = host()
-    proposal = pump.propose(ProposeContinuous(5, 100.0))
+    proposal = pump.propose(ProposeContinuous(5, 100.0, 0))
     pump.stop()
     assert delivered(pump.commit(proposal)) == (CommandState.STOPPED, 0.0, 0.0)
-    assert pump.ask(ProposeContinuous(5, 100.0)).reason == NakReason.STALE_COMMAND_ID
+    assert pump.ask(ProposeContinuous(5, 100.0, 0)).reason == NakReason.STALE_COMMAND_ID
     pump.world.sleep(3600.0)
     assert (pump.status().mode, pump.status().steps) == (Mode.STOPPED, 0)
-    assert pump.do(ProposeContinuous(6, 100.0))[1].state == CommandState.RUNNING
+    assert pump.do(ProposeContinuous(6, 100.0, 0))[1].state == CommandState.RUNNING
 
 
 def test_a_second_infusion_replaces_the_first(host):
     pump = host()
-    pump.do(ProposeContinuous(1, 100.0))
+    pump.do(ProposeContinuous(1, 100.0, 0))
     pump.world.sleep(3600.0)
-    pump.do(ProposeContinuous(2, 200.0))
+    pump.do(ProposeContinuous(2, 200.0, 0))
     pump.world.sleep(3600.0)
     assert pump.result(1).state == CommandState.STOPPED
     assert pump.result(1).delivered_high_ul == pytest.approx(100.0, abs=0.02)
@@ -190,10 +199,10 @@ def test_a_second_infusion_replaces_the_first(host):
 
 def test_after_a_reset_the_infusion_resumes_and_a_bolus_does_not(host):
     pump = host()
-    pump.do(ProposeContinuous(1, 100.0))
+    pump.do(ProposeContinuous(1, 100.0, 0))
     pump.do(ProposeBolus(2, 50.0, 500.0))
     pump.world.sleep(180.0)
-    proposal = pump.propose(protocol.ProposeContinuous(3, 100.0))
+    proposal = pump.propose(protocol.ProposeContinuous(3, 100.0, 0))
     assert proposal.reason == NakReason.BUSY
     pump.pump.reboot()
     status = pump.status()
@@ -208,7 +217,7 @@ def test_after_a_reset_the_infusion_resumes_and_a_bolus_does_not(host):
 def test_a_reset_forgets_token_and_stream(host):
     pump = host()
     pump.ask(protocol.Subscribe(1, 1000))
-    proposal = pump.propose(ProposeContinuous(1, 100.0))
+    proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
     pump.pump.reboot()
     assert pump.commit(proposal).reason == NakReason.BAD_TOKEN
     pump.hear(0.1)
@@ -217,7 +226,7 @@ def test_a_reset_forgets_token_and_stream(host):
 
 def test_starts_and_ends_are_announced_in_sequence(host):
     pump = host()
-    pump.do(ProposeContinuous(1, 100.0))
+    pump.do(ProposeContinuous(1, 100.0, 0))
     pump.do(ProposeBolus(2, 1.0, 0.0))
     pump.world.sleep(60.0)
     pump.stop()

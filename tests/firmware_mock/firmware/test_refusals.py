@@ -1,7 +1,7 @@
 """Refusals: what the pump says when it will not do something fits its field."""
 
 import protocol
-from firmware_mock.firmware.proposals import RefusedRequest
+from firmware_mock.firmware.refusals import RefusedRequest
 
 
 def test_a_refusal_is_cut_to_the_bytes_of_its_field_and_never_within_a_letter():

@@ -7,22 +7,39 @@ from pathlib import Path
 import pytest
 
 from protocol import (
+    BULK_RECORDS,
     SCHEMA_HASH,
     Alarm,
+    AlarmEntry,
+    Alarms,
+    BulkObject,
+    CalibrationRecord,
+    Capability,
     CommandResult,
     CommandState,
+    Day,
+    DoseRecord,
     Event,
     EventCode,
+    EventRecord,
+    FlexStep,
     Hello,
     Message,
     Mode,
+    MotorTelemetry,
+    OnLeaseLoss,
     Proposal,
+    ProposeFlex,
+    ProposeTherapyClock,
+    Record,
+    Severity,
     Status,
     Telemetry,
     encode_frame,
     encode_payload,
 )
 from protocol.export.c_header import c_header
+from protocol.export.description import snake_case
 from protocol.registry import DEFINITIONS
 
 # Values by hand. Each C expression is true of the payload that its message has when Python encodes it.
@@ -44,16 +61,15 @@ CHECKS: list[tuple[Message, str, list[str]]] = [
         ["m->code == 65535", "m->argument == INT64_MIN"],
     ),
     (
-        Telemetry(1, 200, 65535, 7, 2**64 - 1, 3, -0.5, 36.5, 2800, Alarm.LOW_RESERVOIR | Alarm.MEMORY_ERROR),
+        Telemetry(200, 65535, 7, 2**64 - 1, 3, -0.5, 36.5, 2800, Alarm.LOW_RESERVOIR | Alarm.MEMORY_ERROR),
         "telemetry",
         [
-            "m->stream == THECA_STREAM_TELEMETRY",
             "m->mode == 200 && m->mode > 0",
             "m->overflow == 65535",
             "m->sequence == 7",
             "m->device_time_us == UINT64_MAX && m->device_time_us > 0",
             "m->steps == 3",
-            "m->rate_ul_per_h == -0.5",
+            "m->rate_ul_per_h == -0.5f",
             "m->head_temperature_c == 36.5f",
             "m->battery_mv == 2800",
             "m->alarms == (THECA_ALARM_LOW_RESERVOIR | THECA_ALARM_MEMORY_ERROR)",
@@ -99,15 +115,132 @@ CHECKS: list[tuple[Message, str, list[str]]] = [
         ],
     ),
     (
-        Hello(1, 2, b"\x08\x07\x06\x05\x04\x03\x02\x01", 5, 512, 3, 4, "implantable-20ml", "x" * 24, "1.0"),
+        Hello(
+            1,
+            2,
+            b"\x08\x07\x06\x05\x04\x03\x02\x01",
+            Capability.BOLUS | Capability.FLEX,
+            512,
+            3,
+            4,
+            "implantable-20ml",
+            "x" * 24,
+            "1.0",
+        ),
         "hello",
         [
             "m->protocol_major == 1 && m->protocol_minor == 2",
             "m->schema_hash[0] == 8 && m->schema_hash[7] == 1",
-            "m->capabilities == 5 && m->mtu == 512 && m->boot_id == 3 && m->last_command_id == 4",
+            "m->capabilities == (THECA_CAPABILITY_BOLUS | THECA_CAPABILITY_FLEX)",
+            "m->mtu == 512 && m->boot_id == 3 && m->last_command_id == 4",
             'strcmp(m->model, "implantable-20ml") == 0',
             "m->serial_number[0] == 'x' && m->serial_number[23] == 'x'",
             'strcmp(m->firmware_version, "1.0") == 0',
+        ],
+    ),
+    (
+        ProposeFlex(
+            2**64 - 1,
+            OnLeaseLoss.STOP,
+            (
+                FlexStep(Day.MONDAY | Day.SUNDAY, 0x0102, -0.25),
+                FlexStep(0xFF, 65535, 1e300),
+                FlexStep(0, 1439, 125.5),
+            ),
+        ),
+        "propose_flex",
+        [
+            "m->command_id == UINT64_MAX",
+            "m->on_lease_loss == THECA_ON_LEASE_LOSS_STOP",
+            "m->steps_count == 3",
+            "sizeof payload == THECA_PROPOSE_FLEX_BYTES + m->steps_count * THECA_FLEX_STEP_BYTES",
+            "m->steps[0].days == (THECA_DAY_MONDAY | THECA_DAY_SUNDAY)",
+            "m->steps[0].start_min == 258 && m->steps[0].rate_ul_per_h == -0.25",
+            "m->steps[1].days == 255 && m->steps[1].days > 0",
+            "m->steps[1].start_min == 65535 && m->steps[1].start_min > 0",
+            "m->steps[1].rate_ul_per_h == 1e300",
+            "m->steps[2].start_min == 1439 && m->steps[2].rate_ul_per_h == 125.5",
+        ],
+    ),
+    (
+        ProposeFlex(1, 200, ()),
+        "propose_flex",
+        [
+            "m->on_lease_loss == 200 && m->on_lease_loss > 0",
+            "m->steps_count == 0 && sizeof payload == sizeof *m",
+            "THECA_PROPOSE_FLEX_STEPS_MAX == 45 && THECA_PROPOSE_FLEX_STEPS_MAX_BYTES == 495",
+        ],
+    ),
+    (
+        Alarms(
+            7,
+            (
+                AlarmEntry(Alarm.LEASE_LOST, Severity.CRITICAL, 1, 0, 2**63, 65535, 2**32 - 1),
+                AlarmEntry(2**31, 77, 0, 1, 3, 4, 5),
+            ),
+        ),
+        "alarms",
+        [
+            "m->device_time_us == 7 && m->entries_count == 2",
+            "m->entries[0].alarm == THECA_ALARM_LEASE_LOST",
+            "m->entries[0].severity == THECA_SEVERITY_CRITICAL",
+            "m->entries[0].active == 1 && m->entries[0].acknowledged == 0",
+            "m->entries[0].raised_at_us == UINT64_C(1) << 63",
+            "m->entries[0].times == 65535 && m->entries[0].times > 0",
+            "m->entries[0].silent_for_s == 4294967295u && m->entries[0].silent_for_s > 0",
+            "m->entries[1].alarm == 0x80000000u && m->entries[1].alarm > 0",
+            "m->entries[1].severity == 77 && m->entries[1].acknowledged == 1",
+            "m->entries[1].raised_at_us == 3 && m->entries[1].times == 4 && m->entries[1].silent_for_s == 5",
+        ],
+    ),
+    (
+        ProposeTherapyClock(9, -1, -3600),
+        "propose_therapy_clock",
+        ["m->command_id == 9", "m->utc_s == -1 && m->utc_s < 0", "m->utc_offset_s == -3600 && m->utc_offset_s < 0"],
+    ),
+    (
+        MotorTelemetry(1, 2, 3, 4, -5, 6),
+        "motor_telemetry",
+        [
+            "m->overflow == 1 && m->sequence == 2 && m->device_time_us == 3 && m->steps == 4",
+            "m->encoder_steps == -5 && m->encoder_steps < 0",
+            "m->step_period_us == 6",
+        ],
+    ),
+]
+
+# The same for a record of a bulk object as it lies in a snapshot, with its CRC behind.
+BULK_CHECKS: list[tuple[BulkObject, Record, list[str]]] = [
+    (
+        BulkObject.EVENT_LOG,
+        EventRecord(0xFFFFFFFE, 7, 0x0102030405060708, EventCode.BRIDGE_DONE, -5),
+        [
+            "m->record.index == 4294967294u && m->record.boot_id == 7",
+            "m->record.device_time_us == UINT64_C(72623859790382856)",
+            "m->record.code == THECA_EVENT_CODE_BRIDGE_DONE",
+            "m->record.argument == -5 && m->record.argument < 0",
+            "sizeof *m == 30 && THECA_BULK_EVENT_LOG_BYTES == 30 && THECA_EVENT_RECORD_BYTES == 26",
+        ],
+    ),
+    (
+        BulkObject.CALIBRATION_HISTORY,
+        CalibrationRecord(1, 2, 3, 2**64 - 1, 0.1),
+        [
+            "m->record.index == 1 && m->record.boot_id == 2 && m->record.device_time_us == 3",
+            "m->record.command_id == UINT64_MAX",
+            "m->record.step_volume_nl == 0.1",
+            "sizeof *m == 36",
+        ],
+    ),
+    (
+        BulkObject.DOSE_HISTORY,
+        DoseRecord(1, 2, 0x1E, CommandState.STOPPED, -0.5, 1e300),
+        [
+            "m->record.index == 1 && m->record.command_id == 2",
+            "m->record.propose_type == THECA_TYPE_PROPOSE_TRIAL",
+            "m->record.state == THECA_COMMAND_STATE_STOPPED",
+            "m->record.delivered_low_ul == -0.5 && m->record.delivered_high_ul == 1e300",
+            "sizeof *m == 34",
         ],
     ),
 ]
@@ -117,20 +250,26 @@ def test_the_header_compiles_without_a_warning(gcc, header: Path) -> None:
     gcc("-fsyntax-only", "-x", "c", header)
 
 
-def test_a_c_program_reads_what_python_wrote(gcc, header: Path, tmp_path: Path) -> None:
+def test_a_c_program_reads_what_python_wrote(gcc, header: Path, tmp_path: Path, crc32c) -> None:
+    overlays = [(encode_payload(message), name, expressions) for message, name, expressions in CHECKS]
+    for number, record, expressions in BULK_CHECKS:
+        octets = BULK_RECORDS[number].codec.encode(record)
+        crc = crc32c(octets)
+        octets += crc.to_bytes(4, "little")
+        overlays.append((octets, f"bulk_{number.name.lower()}", [*expressions, f"m->crc == 0x{crc:08X}u"]))
     source = tmp_path / "reads.c"
-    source.write_text(_program(), encoding="utf-8")
+    source.write_text(_program(overlays), encoding="utf-8")
     program = tmp_path / "reads"
     gcc(f"-I{header.parent}", source, "-o", program)
     done = subprocess.run([program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert done.stdout == f"{sum(len(expressions) for _, _, expressions in CHECKS)} checks\n"
+    assert done.stdout == f"{sum(len(expressions) for _, _, expressions in overlays)} checks\n"
 
 
-def _program() -> str:
+def _program(overlays: list[tuple[bytes, str, list[str]]]) -> str:
     blocks = []
-    for message, name, expressions in CHECKS:
-        octets = ", ".join(f"0x{byte:02X}" for byte in encode_payload(message))
+    for payload, name, expressions in overlays:
+        octets = ", ".join(f"0x{byte:02X}" for byte in payload)
         checks = "\n".join(f"        CHECK({expression});" for expression in expressions)
         blocks.append(
             f"    {{\n        static const unsigned char payload[] = {{{octets}}};\n"
@@ -211,13 +350,21 @@ def test_the_compiler_refuses_a_header_whose_field_has_moved(gcc, header: Path) 
 
 def test_every_field_has_its_size_and_offset_asserted() -> None:
     text = c_header()
-    asserts = text.count("_Static_assert(offsetof(")
-    frame_fields = 6
-    with_struct = [entry for entry in DEFINITIONS.values() if entry.codec.head.size]
-    assert asserts == frame_fields + sum(len(entry.codec.fields) for entry in with_struct)
+    frame_fields, bulk_fields = 6, 2 * len(BULK_RECORDS)
+    layouts = [entry.codec.fields for entry in DEFINITIONS.values()]
+    tails = [fields[-1].record for fields in layouts if fields and fields[-1].record is not None]
+    assert tails
+    asserted = [*layouts, *(tail.fields for tail in tails), *(entry.codec.fields for entry in BULK_RECORDS.values())]
+    counts = len(tails)
+    assert text.count("_Static_assert(offsetof(") == sum(map(len, asserted)) + counts + frame_fields + bulk_fields
     for entry in DEFINITIONS.values():
-        if entry.codec.head.size:
-            assert f") == {entry.codec.head.size}, " in text
+        if entry.codec.fields and not entry.codec.has_tail:
+            name = f"theca_{snake_case(entry.message.__name__)}"
+            assert f"_Static_assert(sizeof(struct {name}) == {entry.codec.head.size}, " in text
+    assert "_Static_assert(offsetof(struct theca_propose_flex, steps_count) == 9, " in text
+    assert "_Static_assert(offsetof(struct theca_propose_flex, steps) == 10, " in text
+    assert "_Static_assert(sizeof(struct theca_propose_flex) == 10, " in text
+    assert "_Static_assert(sizeof(struct theca_alarm_entry) == 21, " in text
 
 
 def test_every_name_in_the_header_is_defined_once() -> None:

@@ -4,10 +4,18 @@ import pytest
 
 from protocol import CommandState, LayoutError
 from protocol.export import FORMATS, frame
-from protocol.export.description import c_type_of, describe_messages, field_meanings, unit_of, value_meanings
-from protocol.export.values import value_sets
+from protocol.export.description import (
+    c_type_of,
+    describe_bulk,
+    describe_messages,
+    describe_records,
+    field_meanings,
+    unit_of,
+    value_meanings,
+)
+from protocol.export.values import message_sets, record_sets
 from protocol.framing import TRAILER_BYTES, encode_frame
-from protocol.registry import DEFINITIONS
+from protocol.registry import BULK_RECORDS, DEFINITIONS
 
 
 @pytest.mark.parametrize(
@@ -20,6 +28,8 @@ from protocol.registry import DEFINITIONS
         ("expires_in_ms", "ms"),
         ("battery_mv", "mV"),
         ("head_temperature_c", "°C"),
+        ("start_min", "min"),
+        ("battery_used_j", "J"),
         ("steps", ""),
         ("model", ""),
         ("c", ""),
@@ -40,6 +50,11 @@ def test_a_clause_that_begins_with_a_field_is_its_meaning() -> None:
         "fourth": "alike",
         "fifth": "for people",
     }
+
+
+def test_of_several_clauses_about_a_field_the_one_that_says_what_it_is_counts() -> None:
+    text = "Gives: `volume_ul` at a rate, `steps` to go. `volume_ul` is what the vessel holds. `steps` count up."
+    assert field_meanings(text) == {"volume_ul": "what the vessel holds", "steps": "to go"}
 
 
 def test_the_docstring_of_an_enumeration_names_its_values() -> None:
@@ -83,10 +98,52 @@ def test_every_registered_message_is_described_with_every_field() -> None:
         )
 
 
+def test_a_count_is_a_field_of_its_own_where_the_fields_are_shown_as_they_lie() -> None:
+    flex = next(message for message in describe_messages() if message.name == "ProposeFlex")
+    assert [(field.name, field.kind, field.offset, field.c_type_text) for field in flex.wire_fields] == [
+        ("command_id", "u64", 0, "uint64_t"),
+        ("on_lease_loss", "u8", 8, "uint8_t"),
+        ("steps_count", "u8", 9, "uint8_t"),
+        ("steps", "records", 10, "struct theca_flex_step[]"),
+    ]
+    assert (flex.least_bytes, flex.most_records, flex.most_bytes) == (10, 45, 10 + 45 * 11)
+    assert flex.records is not None
+    assert [(field.name, field.kind, field.offset) for field in flex.records.fields] == [
+        ("days", "u8", 0),
+        ("start_min", "u16", 1),
+        ("rate_ul_per_h", "f64", 3),
+    ]
+
+
+def test_every_bulk_object_is_described_with_every_field_and_its_size_with_the_crc() -> None:
+    assert [bulk.object for bulk in describe_bulk()] == sorted(BULK_RECORDS)
+    for bulk in describe_bulk():
+        codec = BULK_RECORDS[bulk.object].codec
+        assert bulk.record_bytes == codec.head.size + 4
+        assert [(field.name, field.offset, field.size) for field in bulk.record.fields] == [
+            (field.name, field.offset, field.size) for field in codec.fields
+        ]
+    names = [record.name for record in describe_records()]
+    assert names == ["FlexStep", "AlarmEntry", "EventRecord", "CalibrationRecord", "DoseRecord"]
+
+
 def test_every_message_has_values_at_zero_at_the_boundaries_and_between() -> None:
     for message in describe_messages():
-        names = [name for name, _ in value_sets(message)]
+        names = [name for name, _ in message_sets(message)]
         assert names == ["empty"] or names[:4] == ["zero", "minimum", "maximum", "typical"]
+        assert ("without records" in names) == (message.records is not None)
+    for record in describe_records():
+        assert [name for name, _ in record_sets(record)][:4] == ["zero", "minimum", "maximum", "typical"]
+
+
+def test_a_message_has_as_many_records_as_fit_at_its_maximum_and_several_that_differ_between() -> None:
+    flex = next(message for message in describe_messages() if message.name == "ProposeFlex")
+    steps = {name: getattr(message, "steps") for name, message in message_sets(flex)}  # noqa: B009
+    assert {name: len(records) for name, records in steps.items()} == {
+        "zero": 1, "minimum": 1, "maximum": 45, "typical": 3, "small": 3, "infinite": 3, "nan": 3, "without records": 0,
+    }  # fmt: skip
+    assert len(set(steps["typical"])) == 3
+    assert {str(step.rate_ul_per_h) for step in steps["infinite"]} == {"inf", "-inf"}
 
 
 def test_the_stated_figures_of_the_frame_are_the_encoders() -> None:

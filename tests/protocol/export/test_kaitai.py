@@ -1,9 +1,10 @@
 """The .ksy, read here without a YAML parser or a compiler: its layouts and names are the registry's, to the byte.
 
-What a compiler would add, that the file is valid Kaitai Struct, is not tested: none can be had where the tests run.
+That the file is valid Kaitai Struct is for test_kaitai_compiled.py, which needs the compiler.
 """
 
 import json
+import keyword
 import re
 import struct
 from enum import IntFlag
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 from cobs import cobs
 
-from protocol import Alarm
-from protocol.export.description import describe_enums, describe_messages, snake_case
+from protocol import Alarm, Capability, Day
+from protocol.export.description import describe_bulk, describe_enums, describe_messages, describe_records, snake_case
 from protocol.export.kaitai import kaitai
 from protocol.export.vectors import vectors
 
@@ -74,13 +75,22 @@ def _parse(sequence: list[dict[str, Any]], data: bytes, known: dict[str, Any]) -
         if attribute.get("if") == "has_trailer" and not known["version_flags"] & 1:
             continue
         kind, size = attribute.get("type"), attribute.get("size")
-        if kind == "trailer":
-            known["trailer"] = {}
-            position += _parse(KSY["types"]["trailer"]["seq"], data[position:], known["trailer"])
-            continue
-        if isinstance(kind, str) and kind in NUMBERS:
+        if not isinstance(kind, str):
+            kind = None
+        if kind in NUMBERS:
             (known[attribute["id"]],) = struct.unpack_from("<" + NUMBERS[kind], data, position)
             position += struct.calcsize("<" + NUMBERS[kind])
+            continue
+        if attribute.get("repeat") == "expr":
+            known[attribute["id"]] = []
+            for _ in range(known[attribute["repeat-expr"]]):
+                known[attribute["id"]].append({})
+                record = known[attribute["id"]][-1]
+                position += _parse(KSY["types"][kind]["seq"], data[position:], record)
+            continue
+        if kind in KSY["types"]:
+            known[attribute["id"]] = {}
+            position += _parse(KSY["types"][kind]["seq"], data[position:], known[attribute["id"]])
             continue
         to_the_end = attribute.get("size-eos") == "true"
         length = len(data) - position if to_the_end else known["length"] if size == "length" else int(str(size))
@@ -106,9 +116,30 @@ def test_reading_by_the_ksy_gives_the_values_of_the_vectors(message: dict[str, A
         chosen = _type_for(message["type"])
         inner: dict[str, Any] = {}
         assert _parse(KSY["types"][chosen]["seq"], outer["payload"], inner) == len(outer["payload"])
-        assert list(inner) == [field["name"] for field in message["fields"]]
-        for field in message["fields"]:
-            _assert_same(inner[field["name"]], case["values"][field["name"]], field["kind"])
+        _assert_fields(inner, message["fields"], case["values"])
+
+
+@pytest.mark.parametrize("bulk", VECTORS["bulk"], ids=lambda bulk: bulk["name"])
+def test_reading_a_bulk_record_by_the_ksy_gives_its_values_and_its_crc(bulk: dict[str, Any]) -> None:
+    for case in bulk["cases"]:
+        raw = bytes.fromhex(case["record_hex"])
+        known: dict[str, Any] = {}
+        assert _parse(KSY["types"][f"bulk_{bulk['name'].lower()}"]["seq"], raw, known) == len(raw)
+        assert known["crc"] == int(case["crc"], 16)
+        _assert_fields(known["record"], bulk["fields"], case["values"])
+
+
+def _assert_fields(found: dict[str, Any], fields: list[dict[str, Any]], values: dict[str, Any]) -> None:
+    counts = {f"{field['name']}_count": len(values[field["name"]]) for field in fields if "record_fields" in field}
+    assert {name: found.pop(name) for name in counts} == counts
+    assert list(found) == [field["name"] for field in fields]
+    for field in fields:
+        value, expected = found[field["name"]], values[field["name"]]
+        if "record_fields" not in field:
+            _assert_same(value, expected, field["kind"])
+            continue
+        for record, stated in zip(value, expected, strict=True):
+            _assert_fields(record, field["record_fields"], stated)
 
 
 def _type_for(type_byte: int) -> str:
@@ -149,10 +180,14 @@ def test_named_values_units_and_flags_are_those_of_the_registry() -> None:
             int(value): named if isinstance(named, str) else named["id"]
             for value, named in KSY["enums"][snake_case(enum.__name__)].items()
         }
-        assert written == {int(member): str(member.name).lower() for member in enum}
-    for message in describe_messages():
-        attributes = KSY["types"][snake_case(message.name)]["seq"]
-        for field, attribute in zip(message.fields, attributes, strict=True):
+        assert {value: name.rstrip("_") for value, name in written.items()} == {
+            int(member): str(member.name).lower() for member in enum
+        }
+    described = [(message.name, message.wire_fields) for message in describe_messages()]
+    described += [(record.name, record.fields) for record in describe_records()]
+    for name, fields in described:
+        attributes = KSY["types"][snake_case(name)]["seq"]
+        for field, attribute in zip(fields, attributes, strict=True):
             named = field.values is not None and not issubclass(field.values, IntFlag)
             assert attribute.get("enum") == (snake_case(field.values.__name__) if named and field.values else None)
             assert field.unit in attribute.get("doc", "")
@@ -160,6 +195,18 @@ def test_named_values_units_and_flags_are_those_of_the_registry() -> None:
     assert {name: entry["value"] for name, entry in status.items()} == {
         f"alarms_{str(flag.name).lower()}": f"(alarms & {int(flag)}) != 0" for flag in Alarm
     }
+    step = KSY["types"]["flex_step"]["instances"]
+    assert [entry["value"] for entry in step.values()] == [f"(days & {int(day)}) != 0" for day in Day]
+    capabilities = KSY["types"]["hello"]["instances"]
+    assert list(capabilities) == [f"capabilities_{str(flag.name).lower()}" for flag in Capability]
+
+
+def test_no_identifier_is_a_keyword_of_the_languages_that_take_it_as_it_is() -> None:
+    names = [name for named in KSY["enums"].values() for name in named.values()]
+    identifiers = [name if isinstance(name, str) else name["id"] for name in names]
+    identifiers += [attribute["id"] for described in KSY["types"].values() for attribute in described["seq"]]
+    assert "continue_" in identifiers
+    assert not [name for name in identifiers if keyword.iskeyword(name)]
 
 
 def test_every_identifier_is_one_that_kaitai_takes_and_every_reference_leads_somewhere() -> None:
@@ -169,7 +216,11 @@ def test_every_identifier_is_one_that_kaitai_takes_and_every_reference_leads_som
         assert all(IDENTIFIER.fullmatch(identifier) for identifier in [name, *names])
         assert {attribute["enum"] for attribute in described["seq"] if "enum" in attribute} <= set(KSY["enums"])
     (payload,) = (attribute for attribute in KSY["seq"] if attribute["id"] == "payload")
-    assert set(payload["type"]["cases"].values()) == set(KSY["types"]) - {"trailer"}
+    messages = {snake_case(message.name) for message in describe_messages()}
+    records = {snake_case(record.name) for record in describe_records()}
+    bulk = {f"bulk_{entry.object.name.lower()}" for entry in describe_bulk()}
+    assert set(payload["type"]["cases"].values()) == messages
+    assert set(KSY["types"]) == messages | records | bulk | {"trailer"}
     assert KSY["meta"]["id"] == "theca_frame"
     assert KSY["meta"]["endian"] == "le"
 

@@ -1,0 +1,82 @@
+"""What the pump keeps for later: events, calibrations and doses, written to memory and read in bulk."""
+
+from __future__ import annotations
+
+from firmware_mock.firmware.clock import DeviceClock
+from firmware_mock.firmware.nvram import Nvram, Result, Run
+from firmware_mock.firmware.refusals import RefusedRequest
+from protocol import (
+    BulkData,
+    BulkInformation,
+    BulkOpen,
+    BulkRead,
+    BulkRefused,
+    CalibrationRecord,
+    DoseRecord,
+    EventCode,
+    EventRecord,
+    NakReason,
+    Snapshot,
+)
+
+_IDS_PER_BOOT = 1 << 16
+_IDS = 1 << 32
+
+
+class Logs:
+    """Writes the rows of records, and serves one snapshot of one of them at a time; a reset drops it."""
+
+    def __init__(self, nvram: Nvram, clock: DeviceClock) -> None:
+        self._nvram = nvram
+        self._clock = clock
+        self._snapshot: Snapshot | None = None
+        self._opened = 0
+
+    def add_event(self, code: EventCode, argument: int) -> EventRecord:
+        """An event now; returned as it was written."""
+        row = self._nvram.events
+        record = EventRecord(row.next_index, self._nvram.memory.boot_id, self._clock.now_us(), code, argument)
+        row.append(record)
+        return record
+
+    def add_calibration(self, command_id: int, step_volume_nl: float) -> None:
+        """A calibration write now."""
+        row, boot_id = self._nvram.calibrations, self._nvram.memory.boot_id
+        row.append(CalibrationRecord(row.next_index, boot_id, self._clock.now_us(), command_id, step_volume_nl))
+
+    def add_dose(self, run: Run, result: Result) -> None:
+        """A dosing command that has ended."""
+        row, volume_ul = self._nvram.doses, result.delivered_ul
+        row.append(DoseRecord(row.next_index, run.command_id, run.propose_type, result.state, volume_ul, volume_ul))
+
+    def open(self, request: BulkOpen) -> BulkInformation:
+        """Answer a BulkOpen; the snapshot before it is dropped.
+
+        Raises:
+            RefusedRequest: there is no such object.
+        """
+        row = self._nvram.rows.get(request.object)
+        if row is None:
+            raise RefusedRequest(NakReason.OUT_OF_RANGE, f"bulk object {int(request.object)} is unknown")
+        first_index, sealed = row.since(request.first_index)
+        self._opened = (self._opened + 1) % _IDS_PER_BOOT
+        snapshot_id = (self._nvram.memory.boot_id * _IDS_PER_BOOT + self._opened) % _IDS
+        self._snapshot = Snapshot.of_sealed(row.bulk_object, snapshot_id, sealed, first_index=first_index)
+        return self._snapshot.information()
+
+    def read(self, request: BulkRead) -> BulkData:
+        """Answer a BulkRead.
+
+        Raises:
+            RefusedRequest: the snapshot is gone, or the offset lies beyond its end.
+        """
+        if self._snapshot is None:
+            raise RefusedRequest(NakReason.NO_SNAPSHOT, f"snapshot {request.snapshot_id} is gone")
+        try:
+            return self._snapshot.read(request)
+        except BulkRefused as refusal:
+            raise RefusedRequest(refusal.reason, refusal.detail) from None
+
+    def reset(self) -> None:
+        """Drop the snapshot."""
+        self._snapshot, self._opened = None, 0

@@ -1,0 +1,56 @@
+"""Settings that a committed command writes: the calibration, the reservoir's filling and the therapy clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from firmware_mock.firmware.accounts import Accounts
+from firmware_mock.firmware.clock import DeviceClock
+from firmware_mock.firmware.logs import Logs
+from firmware_mock.firmware.nvram import Memory, Nvram, Result
+from protocol import CommandState, EventCode
+
+
+class Settings:
+    """Carries out accepted commands; `announce` is told of each with the command's id."""
+
+    def __init__(
+        self,
+        nvram: Nvram,
+        accounts: Accounts,
+        clock: DeviceClock,
+        logs: Logs,
+        announce: Callable[[EventCode, int], None],
+    ) -> None:
+        self._nvram = nvram
+        self._accounts = accounts
+        self._clock = clock
+        self._logs = logs
+        self._announce = announce
+
+    def calibrate(self, command_id: int, step_volume_nl: float) -> None:
+        """Write a step volume; the motor stands still."""
+        self._logs.add_calibration(command_id, step_volume_nl)
+        self._write(command_id, self._accounts.calibrated(step_volume_nl), EventCode.CALIBRATION_WRITTEN)
+
+    def refill(self, command_id: int, volume_ul: float) -> None:
+        """Take a volume as what the reservoir now holds; it may be primed again unless that is under way."""
+        self._write(command_id, self._accounts.refilled(volume_ul), EventCode.REFILLED)
+
+    def set_therapy_clock(self, command_id: int, utc_s: int, utc_offset_s: int) -> None:
+        """Let the therapy clock show this time now."""
+        memory = self._nvram.memory
+        memory = replace(
+            memory,
+            clock_utc_s=utc_s,
+            clock_set_at_us=self._clock.running_us(),
+            clock_offset_s=utc_offset_s,
+            clock_generation=memory.clock_generation + 1,
+        )
+        self._write(command_id, memory, EventCode.CLOCK_SET)
+
+    def _write(self, command_id: int, memory: Memory, code: EventCode) -> None:
+        done = Result(command_id, CommandState.DONE, 0.0)
+        self._nvram.write(replace(memory, last_command_id=command_id, results=memory.ended(done)))
+        self._announce(code, command_id)

@@ -1,0 +1,117 @@
+"""Generates, for a message, functions that take a frame's header, payload and CRC in one go.
+
+The readers serve plain frames alone: our version, no trailer, a payload that fits. For anything else they give None,
+and the caller finds out what it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from cobs import cobs
+from fastcrc import crc32
+
+from protocol.checks import Field, refuser
+from protocol.codec import Names, compiled, construction, head_of, misfit, packing, tail_of, unpacked_names
+from protocol.errors import EncodeError
+from protocol.wire import CRC_BYTES, HEADER, MAX_PAYLOAD_BYTES, MIN_BYTES, PLAIN_VERSION, PROTOCOL_MAJOR
+
+FrameEncoder = Callable[[Any, int], bytes]
+FrameReader = Callable[[bytes, int, Any], Any]
+RowsReader = Callable[[bytes, Iterable[bytes], Iterable[int], Any], Any]
+
+
+def frame_encoder(message: Any, fields: tuple[Field, ...]) -> FrameEncoder:
+    """A function from a message and its seq to the whole frame, both zeros included; it raises EncodeError."""
+    owner, head = message.__name__, head_of(fields)
+    refuse_field = refuser(owner, fields)
+
+    def refuse(refused: Any, seq: Any) -> EncodeError:
+        if not isinstance(seq, int) or not 0 <= seq <= 0xFFFF:
+            return EncodeError(f"type {message.TYPE} must fit 8 bits and seq {seq} must fit 16")
+        return refuse_field(refused)
+
+    def refuse_length(length: int) -> EncodeError:
+        return EncodeError(f"a payload has at most {MAX_PAYLOAD_BYTES} bytes, not {length}")
+
+    names: Names = {"refuse": refuse, "refuse_length": refuse_length, "error": struct.error,
+                    "pack": struct.Struct(HEADER.format + head.format[1:]).pack,
+                    "cobs_encode": cobs.encode, "crc32c": crc32.iscsi}  # fmt: skip
+    packed, tail = packing(owner, fields, names)
+    length = "length" if tail else str(head.size)
+    arguments = ", ".join([f"{PLAIN_VERSION}, {message.TYPE}, seq, {length}", *packed])
+    measured = f"""
+    tail = {tail}
+    length = {head.size} + len(tail)
+    if length > {MAX_PAYLOAD_BYTES}:
+        raise refuse_length(length)"""
+    source = f"""
+def encode_frame(message, seq):{measured if tail else ""}
+    try:
+        body = pack({arguments}){" + tail" if tail else ""}
+    except (error, OverflowError):
+        raise refuse(message, seq) from None
+    return b"\\0" + cobs_encode(body + crc32c(body).to_bytes({CRC_BYTES}, "little")) + b"\\0"
+"""
+    encode: FrameEncoder = compiled("encode_frame", source, names, owner)
+    return encode
+
+
+def frame_reader(message: Any, fields: tuple[Field, ...]) -> FrameReader:
+    """A function (content, offset, frame_class) -> frame, or None.
+
+    `content` is what COBS stood for, header to CRC, its type this message's and its CRC right. `frame_class` takes
+    type, seq, payload, offset, trailer, major and message.
+    """
+    head = head_of(fields)
+    names: Names = {"message_class": message, "unpack": struct.Struct(f"<BxHH{head.format[1:]}").unpack_from}
+    values = ", ".join(filter(None, ["version, seq, length", unpacked_names(fields)]))
+    least = MIN_BYTES + head.size
+    size_is_wrong, length, payload_is_wrong = f"len(content) != {least}", str(head.size), "False"
+    if tail_of(fields) is not None:
+        size_is_wrong = f"not {least} <= len(content) <= {MIN_BYTES + MAX_PAYLOAD_BYTES}"
+        length, payload_is_wrong = "len(payload)", misfit(fields, names)
+    source = f"""
+def read_frame(content, offset, frame_class):
+    if {size_is_wrong}:
+        return None
+    {values} = unpack(content)
+    payload = content[{HEADER.size}:-{CRC_BYTES}]
+    if version != {PLAIN_VERSION} or length != {length} or {payload_is_wrong}:
+        return None
+    try:
+        return frame_class(
+            {message.TYPE}, seq, payload, offset, None, {PROTOCOL_MAJOR}, {construction(fields, names)}
+        )
+    except UnicodeDecodeError:
+        return None
+"""
+    read: FrameReader = compiled("read_frame", source, names, message.__name__)
+    return read
+
+
+def rows_reader(message: Any, fields: tuple[Field, ...]) -> RowsReader | None:
+    """A function (rows, payloads, offsets, frame_class) -> frames, or None; there is none for a message with a tail.
+
+    A row is a byte, a plain frame of this message from header to CRC, and two bytes.
+    """
+    if tail_of(fields) is not None:
+        return None
+    head = head_of(fields)
+    row = struct.Struct(f"<3xH2x{head.format[1:]}{CRC_BYTES + 2}x")
+    names: Names = {"message_class": message, "iter_unpack": row.iter_unpack}
+    values = ", ".join(filter(None, ["seq", unpacked_names(fields)]))
+    source = f"""
+def read_rows(rows, payloads, offsets, frame_class):
+    try:
+        return [
+            frame_class({message.TYPE}, seq, payload, offset, None, {PROTOCOL_MAJOR}, {construction(fields, names)})
+            for ({values},), payload, offset in zip(iter_unpack(rows), payloads, offsets)
+        ]
+    except UnicodeDecodeError:
+        return None
+"""
+    read: RowsReader = compiled("read_rows", source, names, message.__name__)
+    return read
