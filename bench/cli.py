@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
+
+from bench.cli_protocol import protocol
+from bench.cli_wire import wire
+from bench.exit_codes import EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, print_json, tell
 
 if TYPE_CHECKING:
     from bench.flow_calibration.result import FlowCalibrationResult
 
 BENCH_ONLY = "A bench tool for verification and calibration on a rig. It is not for clinical use."
-
-EXIT_NOT_PASSED = 1
-EXIT_USAGE = 2
-EXIT_DEVICE = 3
-EXIT_INTERRUPTED = 130
-FACT_NAMES = {"pump": "Pump", "folder": "Recorded so far"}
 
 
 @click.group(help=f"Driver and test bench for programmable infusion pumps.\n\n{BENCH_ONLY}")
@@ -56,7 +53,7 @@ def flow_calibration(rig: str, plan: str | None, seed: int | None, runs: Path, a
         report = write_report(finished.folder)
     result = finished.result
     if as_json:
-        _print_json(
+        print_json(
             verdict=result.verdict.value,
             as_found=result.as_found_verdict.value,
             as_left=result.as_left_verdict.value if result.as_left_verdict is not None else None,
@@ -77,7 +74,7 @@ def report(folder: Path, as_json: bool) -> None:
     with _exit_codes(as_json):
         path = write_report(folder)
     if as_json:
-        _print_json(report=str(path))
+        print_json(report=str(path))
     else:
         click.echo(f"Report: {path}")
 
@@ -118,7 +115,7 @@ def validate_flow_calibration(
     bites = {name: not all(tally.holds for tally in tallies) for name, tallies in zip(without, analyses, strict=True)}
     if as_json:
         named = dict(zip(without, analyses, strict=True))
-        _print_json(
+        print_json(
             holds=holds,
             tallies=[asdict(tally) for tally in results],
             without={name: [asdict(tally) for tally in tallies] for name, tallies in named.items()},
@@ -131,23 +128,8 @@ def validate_flow_calibration(
     sys.exit(0 if holds and all(bites.values()) else EXIT_NOT_PASSED)
 
 
-@cli.group(help="The wire protocol between bench and pump.")
-def protocol() -> None:
-    pass
-
-
-@protocol.command("export", help="Print an artefact that is generated from the message definitions.")
-@click.argument("form", type=click.Choice(["c-header", "kaitai", "markdown", "vectors", "wireshark"]))
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead.")
-def export_protocol(form: str, output: Path | None) -> None:
-    from protocol.export import FORMATS
-
-    text = FORMATS[form]()
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    with _exit_codes(as_json=False):
-        output.write_text(text, encoding="utf-8", newline="\n")
+cli.add_command(protocol)
+cli.add_command(wire)
 
 
 def main() -> NoReturn:
@@ -165,14 +147,16 @@ def _exit_codes(as_json: bool) -> Iterator[None]:
     from driver.errors import DriverError
     from protocol.errors import ProfileError
 
+    usage = (FileError, ProfileError, SetupRefused)
     try:
-        yield
+        with exit_codes(as_json, usage):
+            yield
     except RunFailed as failed:
         cause = failed.__cause__
         facts = {"pump": failed.pump_left, "folder": str(failed.folder)}
         if isinstance(cause, KeyboardInterrupt):
             code, message = EXIT_INTERRUPTED, "interrupted"
-        elif isinstance(cause, SetupRefused | FileError | ProfileError):
+        elif isinstance(cause, usage):
             code, message = EXIT_USAGE, str(cause)
         elif isinstance(cause, DriverError | RunAborted | RecordingFailed | OSError):
             code, message = EXIT_DEVICE, str(cause)
@@ -180,7 +164,7 @@ def _exit_codes(as_json: bool) -> Iterator[None]:
             code, message = EXIT_DEVICE, f"a fault of the bench itself: {type(cause).__name__}: {cause}"
             traceback.print_exception(cause)
         with interrupts_held():
-            _say(message, as_json, **facts)
+            tell(message, as_json, **facts)
             # The disk that ended the run may refuse its report too, and nothing may hide how the pump was left.
             with suppress(Exception):
                 from bench.flow_calibration.report import write_report
@@ -189,30 +173,6 @@ def _exit_codes(as_json: bool) -> Iterator[None]:
                 if not as_json:
                     click.echo(f"Report: {report}", err=True)
         sys.exit(code)
-    except (FileError, ProfileError, SetupRefused) as error:
-        _fail(EXIT_USAGE, str(error), as_json)
-    except (DriverError, OSError) as error:
-        _fail(EXIT_DEVICE, str(error), as_json)
-    except KeyboardInterrupt:
-        _fail(EXIT_INTERRUPTED, "interrupted", as_json)
-
-
-def _fail(code: int, message: str, as_json: bool) -> NoReturn:
-    _say(message, as_json)
-    sys.exit(code)
-
-
-def _say(message: str, as_json: bool, **facts: str) -> None:
-    if as_json:
-        _print_json(error=message, **facts)
-    else:
-        click.echo(f"Error: {message}", err=True)
-        for name, value in facts.items():
-            click.echo(f"{FACT_NAMES[name]}: {value}", err=True)
-
-
-def _print_json(**facts: Any) -> None:
-    click.echo(json.dumps(facts, ensure_ascii=False))
 
 
 @contextmanager
