@@ -60,6 +60,7 @@ from driver.storage import RealStorage, Storage
 from driver.telemetry import Gaps, TelemetryBatch
 from driver.therapy import EVERY_DAY, Bridge, Continuous, Flex, FlexStep, MinimumRate, Therapy, Trial, bridge
 from driver.transport import SerialSettings, Transport, open_transport
+from driver.transport.tapped import Direction, Tapped
 
 __all__ = [
     "EVERY_DAY",
@@ -83,6 +84,7 @@ __all__ = [
     "ControlLease",
     "Deadline",
     "DeviceClock",
+    "Direction",
     "Dose",
     "DoseNotStarted",
     "DoseUncertain",
@@ -123,6 +125,7 @@ __all__ = [
     "StopUnconfirmed",
     "Storage",
     "SystemClock",
+    "Tapped",
     "TelemetryBatch",
     "Therapy",
     "TransferBroken",
