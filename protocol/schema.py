@@ -92,7 +92,7 @@ def read_schema(document: bytes, expected_hash: bytes) -> Schema:
     """The schema in a document that a device sent.
 
     Raises:
-        DecodeError: it is damaged, larger than 256 KiB, or not the one that HELLO announced.
+        DecodeError: it is damaged, larger than 256 KiB, lists something twice, or is not the one HELLO announced.
     """
     inflater = zlib.decompressobj()
     try:
@@ -107,6 +107,10 @@ def read_schema(document: bytes, expected_hash: bytes) -> Schema:
         raise DecodeError(f"the schema is no schema document: {error}") from None
     except UnicodeDecodeError as error:
         raise DecodeError(f"the schema is not UTF-8: {error.reason} at byte {error.start}") from None
+    if len({entry.type for entry in schema.messages}) != len(schema.messages):
+        raise DecodeError("the schema lists a message type twice")
+    if len({entry.object for entry in schema.records}) != len(schema.records):
+        raise DecodeError("the schema lists a bulk object twice")
     if schema.hash != expected_hash:
         raise DecodeError(f"the schema has the hash {schema.hash.hex()}, HELLO announced {expected_hash.hex()}")
     return schema

@@ -133,6 +133,16 @@ def test_a_document_that_cannot_be_right_is_refused_in_one_sentence(data: bytes,
         read_schema(data, SCHEMA_HASH)
 
 
+def test_what_is_listed_twice_is_refused_whatever_its_hash() -> None:
+    ours = own_schema()
+    twice = Schema((*ours.messages, with_one_field_more(ours.messages[-1])), ours.records, ours.values)
+    with pytest.raises(DecodeError, match="lists a message type twice"):
+        read_schema(document(twice), twice.hash)
+    twice = Schema(ours.messages, (*ours.records, ours.records[0]), ours.values)
+    with pytest.raises(DecodeError, match="lists a bulk object twice"):
+        read_schema(document(twice), twice.hash)
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise_anything_else(data: bytes) -> None:
     for attempt in (data, zlib.compress(data)):
