@@ -13,8 +13,9 @@ from typing import Any
 from cobs import cobs
 from fastcrc.crc32 import iscsi as crc32c
 
+from protocol.fused import NOT_PLAIN
 from protocol.registry import DEFINITIONS
-from protocol.wire import CRC_BYTES, HEADER, INTACT_CRC, MIN_BYTES, PLAIN_VERSION
+from protocol.wire import INTACT_CRC, MIN_BYTES, PLAIN_VERSION
 
 _FEWEST = 8  # below that, one by one is no slower
 _AROUND_PAYLOAD = MIN_BYTES + 3  # with the first COBS code and the zeros on both sides
@@ -45,12 +46,15 @@ def read_alike(behind_zero: bytes, offset: int, frame_class: Any) -> tuple[list[
         or rows[6::size].count(payload_bytes >> 8) != count
     ):
         return [], 0
-    contents, payloads = _pieces(payload_bytes, count)
-    if list(map(crc32c, contents(rows))).count(INTACT_CRC) != count:
+    contents = _contents(payload_bytes, count)(rows)
+    if list(map(crc32c, contents)).count(INTACT_CRC) != count:
         return [], 0
     first = offset + skipped
-    frames = read_rows(rows, payloads(rows), range(first, first + len(rows), size), frame_class)
-    return ([], 0) if frames is None else (frames, skipped + len(rows) - 1)
+    try:
+        frames = read_rows(rows, contents, range(first, first + len(rows), size), frame_class)
+    except NOT_PLAIN:
+        return [], 0
+    return frames, skipped + len(rows) - 1
 
 
 def _frames_of(stream: bytes, size: int) -> int:
@@ -78,8 +82,6 @@ def _unstuffed(frames: bytearray, size: int, count: int) -> bytes | None:
 
 
 @lru_cache(maxsize=32)
-def _pieces(payload_bytes: int, count: int) -> tuple[Callable[[bytes], tuple[bytes, ...]], ...]:
-    """What cuts all contents out of the rows, and what cuts all payloads out of them."""
-    contents = struct.Struct(f"x{payload_bytes + MIN_BYTES}s2x" * count)
-    payloads = struct.Struct(f"{1 + HEADER.size}x{payload_bytes}s{CRC_BYTES + 2}x" * count)
-    return contents.unpack, payloads.unpack
+def _contents(payload_bytes: int, count: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """What cuts all contents, header to CRC, out of the rows."""
+    return struct.Struct(f"x{payload_bytes + MIN_BYTES}s2x" * count).unpack

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from protocol.errors import EncodeError
 from protocol.layout import FieldLayout, head_struct
+
+_MOST_KNOWN = 4096  # numbers of one enumeration, lest a hostile sender fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +108,33 @@ def refuser(owner: str, fields: tuple[Field, ...]) -> Callable[[Any], EncodeErro
     return refuse
 
 
-def members_by_value(enum: type[IntEnum | IntFlag], size: int) -> Sequence[Any] | Mapping[int, Any]:
-    """What each number becomes: the member where all of it is known, else itself."""
-    members = _Flags(enum) if issubclass(enum, IntFlag) else _Values(enum)
-    return tuple(members[value] for value in range(256)) if size == 1 else members
+class Members(dict[int, Any]):
+    """What each number becomes: the member where all of it is known, else itself.
 
+    `known` holds the numbers met so far, as a plain dict: Python looks into one of those faster than into a subclass.
+    """
 
-class _Values(dict[int, Any]):
-    def __init__(self, enum: Any) -> None:
-        super().__init__((int(member), member) for member in enum)
-
-    def __missing__(self, value: int) -> int:
-        return value
-
-
-class _Flags(dict[int, Any]):
-    def __init__(self, enum: Any) -> None:
+    def __init__(self, enum: type[IntEnum | IntFlag]) -> None:
         super().__init__()
+        self.known: dict[int, Any] = {}
         self._enum = enum
-        self._known_bits = sum(enum)
+        self._values = frozenset(map(int, enum))
+        self._bits = sum(enum) if issubclass(enum, IntFlag) else 0
 
-    def __missing__(self, value: int) -> int:
-        if value & ~self._known_bits:
-            return value
-        return self.setdefault(value, self._enum(value))  # type: ignore[no-any-return]
+    def __missing__(self, value: int) -> Any:
+        is_member = value in self._values or (issubclass(self._enum, IntFlag) and not value & ~self._bits)
+        member = self._enum(value) if is_member else value
+        if len(self.known) == _MOST_KNOWN:
+            self.clear()
+            self.known.clear()
+        self[value] = self.known[value] = member
+        return member
+
+
+@cache
+def members(enum: type[IntEnum | IntFlag]) -> Members:
+    """The members of an enumeration by number, one object for all fields that hold it."""
+    return Members(enum)
 
 
 def _texts(layouts: Iterable[FieldLayout]) -> list[FieldLayout]:

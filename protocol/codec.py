@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from protocol.checks import Field, fault_finder, members_by_value, outgoing, refuser
+from protocol.checks import Field, fault_finder, members, outgoing, refuser
 from protocol.errors import DecodeError
 from protocol.layout import FieldLayout, RecordLayout, head_struct
 
@@ -88,21 +88,29 @@ def unpacked_names(fields: tuple[Field, ...], prefix: str = "") -> str:
 
 
 def construction(
-    fields: tuple[Field, ...], names: Names, message_class: str = "message_class", prefix: str = ""
+    fields: tuple[Field, ...],
+    names: Names,
+    message_class: str = "message_class",
+    prefix: str = "",
+    *,
+    known_alone: bool = False,
 ) -> str:
-    """An expression over those names, and `payload` for a tail, that builds the message."""
+    """An expression over those names, and `payload` for a tail, that builds the message.
+
+    With `known_alone` it raises KeyError for a number of an enumeration that was not met before, and is faster.
+    """
     arguments = []
     for position, field in enumerate(fields):
         value, convert = f"{prefix}v{position}", f"{prefix}convert_{position}"
         if field.enum is not None:
-            names[convert] = members_by_value(field.enum, field.layout.size)
+            names[convert] = members(field.enum).known if known_alone else members(field.enum)
             value = f"{convert}[{value}]"
         elif field.layout.kind.startswith("text"):
             value = f'{value}.rstrip(b"\\0").decode("utf-8")'
         elif field.layout.kind == "tail":
             value = f"payload[{field.layout.offset}:]"
         elif field.records is not None and field.layout.record is not None:
-            value = _records(field, field.layout.record, names)
+            value = _records(field, field.layout.record, names, known_alone)
         arguments.append(value)
     return f"{message_class}({', '.join(arguments)})"
 
@@ -126,11 +134,11 @@ def tail_of(fields: tuple[Field, ...]) -> FieldLayout | None:
     return fields[-1].layout if fields and fields[-1].layout.is_tail else None
 
 
-def _records(field: Field, record: RecordLayout, names: Names) -> str:
+def _records(field: Field, record: RecordLayout, names: Names, known_alone: bool) -> str:
     if field.records is None:
         raise AssertionError(f"{field.layout.name}: records without their class")
     names["record_class"], names["iter_unpack"] = field.records.message, record.head.iter_unpack
     start = field.layout.offset + struct.calcsize("<" + record.count_code)
-    built = construction(field.records.fields, names, "record_class", "record_")
+    built = construction(field.records.fields, names, "record_class", "record_", known_alone=known_alone)
     values = unpacked_names(field.records.fields, "record_")
     return f"tuple([{built} for {values}, in iter_unpack(payload[{start}:])])"

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from itertools import repeat
-from typing import Any
+from operator import attrgetter
 
 import msgspec
 from cobs.cobs import DecodeError as CobsError
@@ -21,12 +20,12 @@ from fastcrc.crc32 import iscsi as crc32c
 
 from protocol.alike import read_alike
 from protocol.errors import EncodeError
+from protocol.fused import NOT_PLAIN, FrameReader
 from protocol.messages import Hello, HelloRequest
 from protocol.registry import DEFINITIONS, Message, decode_payload
 from protocol.wire import (
     CRC_BYTES,
     HEADER,
-    INTACT_CRC,
     MAX_PAYLOAD_BYTES,
     MAX_RUN_BYTES,
     MIN_BYTES,
@@ -55,7 +54,9 @@ _FLAG_TRAILER = 0x01
 _KNOWN_FLAGS = _FLAG_TRAILER
 _ANY_MAJOR = frozenset({HelloRequest.TYPE, Hello.TYPE})
 _WINDOW_BYTES = 8192
-_MAYBE_ALIKE_BYTES = 512
+_SHORT_BYTES = MAX_RUN_BYTES + 2  # anything longer may hold frames to be read many at once
+
+_READERS: dict[int, FrameReader] = {}  # by type byte, of the types met so far
 
 
 class RejectCause(Enum):
@@ -80,10 +81,15 @@ class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     type: int
     seq: int
-    payload: bytes
+    _octets: bytes
     offset: int
     trailer: bytes | None = None
     major: int = PROTOCOL_MAJOR
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes between header and trailer or CRC."""
+        return self._octets
 
     @property
     def message(self) -> Message:
@@ -93,6 +99,9 @@ class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
             DecodeError: the frame comes from a `Reject` and holds no message we know.
         """
         return decode_payload(self.type, self.payload)
+
+    def __repr__(self) -> str:
+        return "Frame(type={}, seq={}, payload={}, offset={}, trailer={}, major={})".format(*self._values())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frame) and self._values() == other._values()
@@ -105,11 +114,19 @@ class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 class _DecodedFrame(Frame, frozen=True, eq=False, gc=False):
-    """A frame with its message, decoded along with it: that costs less than to come back for it."""
+    """A frame with its message, decoded along with it: that costs less than to come back for it.
+
+    Its octets are header to CRC; the payload is cut out when somebody asks for it.
+    """
 
     trailer: bytes | None
     major: int
     message: Message
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes between header and trailer or CRC."""
+        return self._octets[HEADER.size : -CRC_BYTES - (TRAILER_BYTES if self.trailer else 0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,78 +183,85 @@ class StreamDecoder:
         self._run = b""  # behind the last zero
         self._run_offset = 0
         self._overlong = False
+        self._scanned: list[Reject] | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes."""
-        found: list[Any] = []
-        if self._read(data, found):
-            return [item for item in found if isinstance(item, Frame)]
-        return found
+        if len(data) > _SHORT_BYTES or self._overlong:
+            return self._feed_long(data)
+        closed = (self._run + data).split(b"\0")
+        self._run = closed.pop()
+        offset = self._run_offset
+        frames: list[Frame] = []
+        for run in closed:
+            if run:
+                try:  # the third byte of a run is the type: no zero stands before it for COBS to take out
+                    frames.append(_READERS[run[2]](run, offset, _DecodedFrame))
+                except NOT_PLAIN:
+                    frames += self._read_singly(run, offset)
+                offset += len(run)
+            offset += 1
+        self._run_offset = offset
+        if len(self._run) > MAX_RUN_BYTES:
+            self._begin_overlong()
+        return frames
 
     def scan(self, data: bytes) -> list[Frame | Reject]:
         """The frames and rejects that `data` completes, in the order of the stream."""
-        found: list[Any] = []
-        self._read(data, found)
-        return found
+        self._scanned = []
+        found: list[Frame | Reject] = [*StreamDecoder.feed(self, data), *self._scanned]
+        self._scanned = None
+        return sorted(found, key=attrgetter("offset"))
 
-    def _read(self, data: bytes, found: list[Any]) -> int:
-        """Add what `data` completes to `found`; how many rejects are among it."""
-        if len(data) > _WINDOW_BYTES:
-            windows = (data[start : start + _WINDOW_BYTES] for start in range(0, len(data), _WINDOW_BYTES))
-            return sum(map(self._read, windows, repeat(found)))
-        stream, offset = self._run + data, self._run_offset
-        if self._overlong:
-            stream, offset = self._behind_overlong(stream, offset)
-        rejects = 0
-        maybe_alike = len(stream) >= _MAYBE_ALIKE_BYTES
-        while True:
-            if maybe_alike:
-                frames, used = read_alike(stream, offset, _DecodedFrame)
-                found += frames
-                stream, offset = stream[used:], offset + used
-                maybe_alike = used > 0 and len(stream) >= _MAYBE_ALIKE_BYTES
-            closed = stream.split(b"\0", 2 if maybe_alike else -1)
-            stream = closed.pop()
-            for run in closed:
-                if run:
-                    item = None
-                    try:
-                        content = cobs_decode(run)
-                        if crc32c(content) == INTACT_CRC:
-                            item = DEFINITIONS[content[1]].codec.read_frame(content, offset, _DecodedFrame)
-                    except (CobsError, LookupError):
-                        pass
-                    if item is None:
-                        item = _read_run(run, offset)
-                        if type(item) is Reject:
-                            self._note(item)
-                            rejects += 1
-                    found.append(item)
-                offset += len(run) + 1
-            if not maybe_alike:
-                break
-        if len(stream) > MAX_RUN_BYTES:
-            reject = _too_long(offset)
-            self._note(reject)
-            found.append(reject)
-            rejects += 1
-            self._overlong = True
-            stream, offset = b"", offset + len(stream)
-        self._run, self._run_offset = stream, offset
-        return rejects
+    def _feed_long(self, data: bytes) -> list[Frame]:
+        feed = StreamDecoder.feed
+        frames: list[Frame] = []
+        for start in range(0, len(data), _WINDOW_BYTES):
+            stream = self._run + data[start : start + _WINDOW_BYTES]
+            self._run = b""
+            if self._overlong:
+                stream = self._behind_overlong(stream)
+            while len(stream) > _SHORT_BYTES:
+                alike, used = read_alike(stream, self._run_offset, _DecodedFrame)
+                frames += alike
+                self._run_offset += used
+                stream = stream[used:]
+                if not alike or len(stream) <= _SHORT_BYTES:
+                    break
+                end = stream[:_SHORT_BYTES].find(b"\0", 1) + 1
+                frames += feed(self, stream[:end])
+                stream = stream[end:]
+            for place in range(0, len(stream), _SHORT_BYTES):
+                frames += feed(self, stream[place : place + _SHORT_BYTES])
+        return frames
 
-    def _behind_overlong(self, stream: bytes, offset: int) -> tuple[bytes, int]:
+    def _read_singly(self, run: bytes, offset: int) -> list[Frame]:
+        """The frame in a run, or none, and the reject is noted."""
+        item = _read_run(run, offset)
+        if isinstance(item, Reject):
+            self._note(item)
+            return []
+        _READERS[item.type] = DEFINITIONS[item.type].codec.read_frame
+        return [item]
+
+    def _begin_overlong(self) -> None:
+        self._note(_too_long(self._run_offset))
+        self._overlong = True
+        self._run, self._run_offset = b"", self._run_offset + len(self._run)
+
+    def _behind_overlong(self, stream: bytes) -> bytes:
         """What is left behind the zero that ends a run that was too long."""
-        end = stream.find(b"\0")
-        if end < 0:
-            return b"", offset + len(stream)
-        self._overlong = False
-        return stream[end + 1 :], offset + end + 1
+        end = stream.find(b"\0") + 1
+        self._overlong = not end
+        self._run_offset += end or len(stream)
+        return stream[end:] if end else b""
 
     def _note(self, reject: Reject) -> None:
         self.reject_counts[reject.cause] += 1
         self.rejects.append(reject)
         del self.rejects[:-REJECTS_KEPT]
+        if self._scanned is not None:
+            self._scanned.append(reject)
 
 
 def _too_long(offset: int) -> Reject:
@@ -273,7 +297,7 @@ def _read_intact(raw: bytes, offset: int) -> Frame | Reject:
     fault = _fault(frame, flags, length)
     if fault is not None:
         return Reject(fault[0], offset, fault[1], frame)
-    return _DecodedFrame(frame.type, frame.seq, frame.payload, offset, trailer, major, frame.message)
+    return _DecodedFrame(type_byte, seq, raw, offset, trailer, major, frame.message)
 
 
 def _fault(frame: Frame, flags: int, length: int) -> tuple[RejectCause, str] | None:

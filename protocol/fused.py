@@ -1,7 +1,7 @@
 """Generates, for a message, functions that take a frame's header, payload and CRC in one go.
 
-The readers serve plain frames alone: our version, no trailer, a payload that fits. For anything else they give None,
-and the caller finds out what it is.
+The readers serve plain frames alone: our version, no trailer, a payload that fits, enumerations in numbers met before.
+For anything else they raise one of NOT_PLAIN, and the caller finds out what it is.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from fastcrc import crc32
 from protocol.checks import Field, refuser
 from protocol.codec import Names, compiled, construction, head_of, misfit, packing, tail_of, unpacked_names
 from protocol.errors import EncodeError
-from protocol.wire import CRC_BYTES, HEADER, MAX_PAYLOAD_BYTES, MIN_BYTES, PLAIN_VERSION, PROTOCOL_MAJOR
+from protocol.wire import CRC_BYTES, HEADER, INTACT_CRC, MAX_PAYLOAD_BYTES, PLAIN_VERSION, PROTOCOL_MAJOR
 
 FrameEncoder = Callable[[Any, int], bytes]
 FrameReader = Callable[[bytes, int, Any], Any]
 RowsReader = Callable[[bytes, Iterable[bytes], Iterable[int], Any], Any]
+
+NOT_PLAIN = (cobs.DecodeError, struct.error, LookupError, UnicodeDecodeError)
 
 
 def frame_encoder(message: Any, fields: tuple[Field, ...]) -> FrameEncoder:
@@ -60,58 +62,53 @@ def encode_frame(message, seq):{measured if tail else ""}
 
 
 def frame_reader(message: Any, fields: tuple[Field, ...]) -> FrameReader:
-    """A function (content, offset, frame_class) -> frame, or None.
+    """A function (run, offset, frame_class) -> frame; it raises one of NOT_PLAIN.
 
-    `content` is what COBS stood for, header to CRC, its type this message's and its CRC right. `frame_class` takes
-    type, seq, payload, offset, trailer, major and message.
+    `run` is what stands between two zeros. `frame_class` takes type, seq, content (header to CRC), offset, trailer,
+    major and message: a payload cut out of the content would cost a tenth of the frame, and few ask for it.
     """
-    head = head_of(fields)
-    names: Names = {"message_class": message, "unpack": struct.Struct(f"<BxHH{head.format[1:]}").unpack_from}
-    values = ", ".join(filter(None, ["version, seq, length", unpacked_names(fields)]))
-    least = MIN_BYTES + head.size
-    size_is_wrong, length, payload_is_wrong = f"len(content) != {least}", str(head.size), "False"
-    if tail_of(fields) is not None:
-        size_is_wrong = f"not {least} <= len(content) <= {MIN_BYTES + MAX_PAYLOAD_BYTES}"
-        length, payload_is_wrong = "len(payload)", misfit(fields, names)
+    head, tail = head_of(fields), tail_of(fields)
+    content = struct.Struct(f"<HHH{head.format[1:]}" + ("" if tail else f"{CRC_BYTES}x"))
+    names: Names = {"message_class": message, "unpack": content.unpack_from if tail else content.unpack,
+                    "cobs_decode": cobs.decode, "crc32c": crc32.iscsi}  # fmt: skip
+    values = ", ".join(filter(None, ["kind, seq, length", unpacked_names(fields)]))
+    cut, length, misfits = "", str(head.size), ""
+    if tail:
+        cut = f"payload = content[{HEADER.size}:-{CRC_BYTES}]"
+        length, misfits = "len(payload)", f" or length > {MAX_PAYLOAD_BYTES} or {misfit(fields, names)}"
+    kind = PLAIN_VERSION | message.TYPE << 8
+    built = construction(fields, names, known_alone=True)
     source = f"""
-def read_frame(content, offset, frame_class):
-    if {size_is_wrong}:
-        return None
+def read_frame(run, offset, frame_class):
+    content = cobs_decode(run)
     {values} = unpack(content)
-    payload = content[{HEADER.size}:-{CRC_BYTES}]
-    if version != {PLAIN_VERSION} or length != {length} or {payload_is_wrong}:
-        return None
-    try:
-        return frame_class(
-            {message.TYPE}, seq, payload, offset, None, {PROTOCOL_MAJOR}, {construction(fields, names)}
-        )
-    except UnicodeDecodeError:
-        return None
+    {cut}
+    if kind != {kind} or length != {length} or crc32c(content) != {INTACT_CRC}{misfits}:
+        raise LookupError
+    return frame_class({message.TYPE}, seq, content, offset, None, {PROTOCOL_MAJOR}, {built})
 """
     read: FrameReader = compiled("read_frame", source, names, message.__name__)
     return read
 
 
 def rows_reader(message: Any, fields: tuple[Field, ...]) -> RowsReader | None:
-    """A function (rows, payloads, offsets, frame_class) -> frames, or None; there is none for a message with a tail.
+    """A function (rows, contents, offsets, frame_class) -> frames, or None; there is none for a message with a tail.
 
-    A row is a byte, a plain frame of this message from header to CRC, and two bytes.
+    A row is a byte, a plain frame of this message from header to CRC, and two bytes. It raises one of NOT_PLAIN.
     """
     if tail_of(fields) is not None:
         return None
     head = head_of(fields)
     row = struct.Struct(f"<3xH2x{head.format[1:]}{CRC_BYTES + 2}x")
     names: Names = {"message_class": message, "iter_unpack": row.iter_unpack}
+    built = construction(fields, names, known_alone=True)
     values = ", ".join(filter(None, ["seq", unpacked_names(fields)]))
     source = f"""
-def read_rows(rows, payloads, offsets, frame_class):
-    try:
-        return [
-            frame_class({message.TYPE}, seq, payload, offset, None, {PROTOCOL_MAJOR}, {construction(fields, names)})
-            for ({values},), payload, offset in zip(iter_unpack(rows), payloads, offsets)
-        ]
-    except UnicodeDecodeError:
-        return None
+def read_rows(rows, contents, offsets, frame_class):
+    return [
+        frame_class({message.TYPE}, seq, content, offset, None, {PROTOCOL_MAJOR}, {built})
+        for ({values},), content, offset in zip(iter_unpack(rows), contents, offsets)
+    ]
 """
     read: RowsReader = compiled("read_rows", source, names, message.__name__)
     return read
