@@ -12,7 +12,7 @@ CAPACITY_BYTES = 1 << 20
 class Inbox:
     """Bytes received and not yet read. All methods may be called from either thread; one thread at a time takes.
 
-    Waiting is by a bare lock that `_wake_up` opens, in a tenth of the time of a Condition, which makes a lock per wait.
+    Waiting is by a bare lock that `_wake_up` opens, since a Condition makes a new lock for each wait.
     A wake-up that came after its wait had ended, or was interrupted, is taken back before the next.
     """
 

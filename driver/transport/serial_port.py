@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ import serial
 from serial.tools import list_ports
 
 from driver.errors import PortBusy, PortDenied, PortLost, PortNotFound, TransportError
+from driver.transport.descriptor import DescriptorReader
 from driver.transport.inbox import Inbox
 
 POLL_S = 0.1
 WRITE_TIMEOUT_S = 5.0
-CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +60,18 @@ class SerialTransport:
             )
         except (serial.SerialException, OSError, ValueError) as error:
             raise _opening_error(url, error) from error
-        self._inbox = Inbox(url)
-        self._stopping = threading.Event()
-        self._descriptor = _descriptor_of(self._serial)
-        self._wake: tuple[int, ...] = () if self._descriptor is None else os.pipe()
-        self._thread = threading.Thread(target=self._move_bytes, name=f"reader of {url}", daemon=True)
-        self._thread.start()
+        descriptor = _descriptor_of(self._serial)
+        self._reader = _PyserialReader(self._serial, url) if descriptor is None else DescriptorReader(descriptor, url)
+        self._closed = False
 
     @property
     def in_waiting(self) -> int:
-        return self._inbox.in_waiting
+        return self._reader.in_waiting
 
     @property
     def dropped_bytes(self) -> int:
         """Bytes lost because nobody read them in time."""
-        return self._inbox.dropped_bytes
+        return self._reader.dropped_bytes
 
     def write(self, data: bytes) -> None:
         """Send all bytes.
@@ -83,12 +79,12 @@ class SerialTransport:
         Raises:
             PortLost: the port is gone, or took nothing for 5 s.
         """
-        self._inbox.raise_if_lost()
+        self._reader.raise_if_lost()
         try:
             self._serial.write(data)
         except (serial.SerialException, OSError) as error:
-            self._inbox.fail(str(error))
-            self._inbox.raise_if_lost()
+            self._reader.fail(str(error))
+            self._reader.raise_if_lost()
 
     def read(self, timeout_s: float) -> bytes:
         """All bytes that arrived, waiting for the first of them; empty on time-out.
@@ -96,44 +92,55 @@ class SerialTransport:
         Raises:
             PortLost: the port is gone and nothing that arrived before is left.
         """
-        return self._inbox.take(timeout_s)
+        return self._reader.read(timeout_s)
 
     def close(self) -> None:
-        if self._stopping.is_set():
+        if self._closed:
             return
+        self._closed = True
+        self._reader.close()
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._serial.close()
+
+
+class _PyserialReader:
+    """As `DescriptorReader`, for what is no file of this system; its thread moves all bytes."""
+
+    def __init__(self, port: serial.Serial, name: str) -> None:
+        self._serial = port
+        self._inbox = Inbox(name)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._move_bytes, name=f"reader of {name}", daemon=True)
+        self._thread.start()
+        self.read = self._inbox.take
+        self.fail = self._inbox.fail
+        self.raise_if_lost = self._inbox.raise_if_lost
+
+    @property
+    def in_waiting(self) -> int:
+        return self._inbox.in_waiting
+
+    @property
+    def dropped_bytes(self) -> int:
+        return self._inbox.dropped_bytes
+
+    def close(self) -> None:
         self._stopping.set()
         self._inbox.close()
-        if self._wake:
-            os.write(self._wake[1], b"\0")
-        elif (cancel := getattr(self._serial, "cancel_read", None)) is not None:
+        cancel = getattr(self._serial, "cancel_read", None)
+        if cancel is not None:
             with contextlib.suppress(serial.SerialException, OSError):
                 cancel()
         self._thread.join()
-        with contextlib.suppress(serial.SerialException, OSError):
-            self._serial.close()
-        for descriptor in self._wake:
-            os.close(descriptor)
 
     def _move_bytes(self) -> None:
         try:
             while not self._stopping.is_set():
-                if data := self._read_some():
-                    self._inbox.put(data)
+                data: bytes = self._serial.read(1)
+                if data:
+                    self._inbox.put(data + self._serial.read(self._serial.in_waiting))
         except (serial.SerialException, OSError, TypeError) as error:
             self._inbox.fail(str(error))
-
-    def _read_some(self) -> bytes:
-        """What has arrived, waiting for it. Through the descriptor it takes two system calls, through pyserial five."""
-        if self._descriptor is None:
-            data: bytes = self._serial.read(1)
-            return data + self._serial.read(self._serial.in_waiting) if data else b""
-        ready, _, _ = select.select([self._descriptor, self._wake[0]], [], [])
-        if self._descriptor not in ready:
-            return b""
-        data = os.read(self._descriptor, CHUNK_BYTES)
-        if not data:
-            raise OSError("the port reports bytes and gives none")
-        return data
 
 
 def existing_ports() -> list[str]:
@@ -141,7 +148,7 @@ def existing_ports() -> list[str]:
     return [f"{port.device} ({port.description})" for port in sorted(list_ports.comports(), key=lambda p: p.device)]
 
 
-def _descriptor_of(port: serial.SerialBase) -> int | None:
+def _descriptor_of(port: serial.Serial) -> int | None:
     """None for what is no file of this system: RFC 2217, and every port on Windows."""
     try:
         return port.fileno()
