@@ -1,10 +1,12 @@
 """Many frames of one message at once: exactly the frames and rejects that reading them one by one gives."""
 
 import pytest
+from fastcrc import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import Frame, Reject, StreamDecoder, Telemetry, encode, encode_frame
+from protocol.alike import _intact_rows_crc
 from protocol.registry import DEFINITIONS
 
 noise = st.binary(max_size=40) | st.lists(st.sampled_from([0, 1, 2, 4, 5, 0x10, 0xFF]), max_size=40).map(bytes)
@@ -67,3 +69,18 @@ def test_a_long_stretch_alike_is_read_whole_in_any_window() -> None:
     found = StreamDecoder().feed(frame_bytes * 2000)
     assert [frame.offset for frame in found] == list(range(1, 96_000, 48))
     assert {frame.message for frame in found} == {Telemetry(1, 2, 3, 4, 5, 6.0, 7.0, 8, 9)}
+
+
+@given(st.lists(st.binary(min_size=9, max_size=9), min_size=1, max_size=20), st.data())
+def test_one_crc_over_rows_is_right_for_intact_contents_and_wrong_for_one_that_is_not(
+    payloads: list[bytes], data: st.DataObject
+) -> None:
+    bodies = [b"\x10\x15\x01\x00\x09\x00" + payload for payload in payloads]
+    rows = [b"\0" + body + crc32.iscsi(body).to_bytes(4, "little") + b"\0\0" for body in bodies]
+    assert crc32.iscsi(b"".join(rows)) == _intact_rows_crc(9, len(rows))
+    hit = data.draw(st.integers(0, len(rows) - 1))
+    wrong = data.draw(st.binary(min_size=19, max_size=19).filter(any))
+    content = bytes(octet ^ flips for octet, flips in zip(rows[hit][1:-2], wrong, strict=True))
+    rows[hit] = b"\0" + content + b"\0\0"
+    is_intact = crc32.iscsi(content[:-4]).to_bytes(4, "little") == content[-4:]
+    assert (crc32.iscsi(b"".join(rows)) == _intact_rows_crc(9, len(rows))) == is_intact
