@@ -29,6 +29,7 @@ from protocol import (
     Proposal,
     Reply,
     StreamDecoder,
+    Telemetry,
     encode_frame,
     encode_payload,
 )
@@ -40,6 +41,7 @@ DAMAGED_SHARE = 0.05
 LARGEST_CHUNK_BYTES = 4096
 NOISE_BYTES = 64 * 1024
 PROPOSAL_HEAD_BYTES = DEFINITIONS[Proposal.TYPE].codec.head.size
+ROW_FRAMES = 12
 DAMAGES = ("flips", "truncation", "insertion", "deletion", "duplicated run")
 
 Content = tuple[int, int, bytes, bytes | None]
@@ -85,17 +87,17 @@ class FlipScore:
         return FlipScore(self.copies + other.copies, self.foreign + other.foreign, self.survivors + other.survivors)
 
 
-def damaged_stream(frames: int, rng: random.Random) -> DamagedStream:
-    """`frames` frames of all message types with random contents, one in ten with a trailer, 5 % of them damaged."""
+def damaged_stream(frames: int, rng: random.Random, *, telemetry_only: bool = False) -> DamagedStream:
+    """`frames` frames of random contents, 5 % of them damaged: of all types, 1 in 10 with a trailer, or telemetry."""
     damaged = frozenset(rng.sample(range(frames), round(frames * DAMAGED_SHARE)))
-    definitions = list(DEFINITIONS.values())
+    definitions = [DEFINITIONS[Telemetry.TYPE]] if telemetry_only else list(DEFINITIONS.values())
     contents: list[Content] = []
     starts: list[int] = []
     pieces: list[bytes] = []
     offset = 0
     for number in range(frames):
         definition = rng.choice(definitions)
-        trailer = rng.randbytes(TRAILER_BYTES) if rng.random() < 0.1 else None
+        trailer = rng.randbytes(TRAILER_BYTES) if rng.random() < 0.1 and not telemetry_only else None
         content = (definition.type_byte, number & 0xFFFF, random_payload(definition, rng), trailer)
         piece = encode_frame(*content[:3], trailer=trailer)
         if number in damaged:
@@ -200,8 +202,9 @@ def exceptions_in_sessions(stream: DamagedStream, rng: random.Random) -> int:
 
 
 def frame_of_48_bytes(rng: random.Random) -> tuple[bytes, Content]:
-    """A PROPOSAL with 7 random bytes in its tail: 48 bytes on the wire, both zeros included."""
-    return _proposal_frame(7, None, rng)
+    """A telemetry frame of random content: 48 bytes on the wire, both zeros included."""
+    content = (Telemetry.TYPE, rng.getrandbits(16), random_payload(DEFINITIONS[Telemetry.TYPE], rng), None)
+    return encode_frame(*content[:3]), content
 
 
 def maximal_frame(rng: random.Random) -> tuple[bytes, Content]:
@@ -232,6 +235,27 @@ def random_flips_of_three_bits(frame: bytes, content: Content, copies: int, seed
         drawn = np.sort(generator.integers(8 * len(frame), size=(min(4096, copies - score.copies), 3)), axis=1)
         distinct = (np.diff(drawn, axis=1) > 0).all(axis=1)
         score += _score_copies(frame, content, drawn[distinct])
+    return score
+
+
+def all_flips_in_a_row(rng: random.Random) -> FlipScore:
+    """Every copy of a 48-byte frame with one or two bits wrong, each among intact ones that are read with it."""
+    frame, content = frame_of_48_bytes(rng)
+    neighbours = [frame_of_48_bytes(rng) for _ in range(ROW_FRAMES - 1)]
+    before, behind = (b"".join(piece for piece, _ in half) for half in (neighbours[:5], neighbours[5:]))
+    intact = [content for _, content in neighbours]
+    bits = 8 * len(frame)
+    score = FlipScore()
+    for first in range(bits):
+        for second in range(first, bits):
+            wrong = int.from_bytes(frame) ^ (1 << first) ^ ((1 << second) if second > first else 0)
+            read = list(map(_content, StreamDecoder().feed(before + wrong.to_bytes(len(frame)) + behind)))
+            if read == intact:
+                score += FlipScore(1)
+            else:
+                known = sum(each in intact for each in read)
+                survivors = sum(each == content for each in read)
+                score += FlipScore(1, abs(known - len(intact)) + len(read) - known - survivors, survivors)
     return score
 
 
@@ -287,19 +311,20 @@ def main() -> int:
         parser.error("--frames and --three-bit-flips must be at least 1")
 
     rng = random.Random(options.seed)
-    stream = damaged_stream(options.frames, rng)
-    score = score_stream(stream, rng)
-    raised = exceptions_in_sessions(stream, rng)
-    failures = score.lost + score.foreign + raised
+    failures = 0
     print("| What | Cases | Must be 0 | Damaged, yet read as sent |\n|---|---:|---|---:|")
-    print(
-        f"| Stream of {len(stream.contents):,} frames, {len(stream.data):,} bytes, {score.rejects:,} rejects "
-        f"| {len(stream.damaged):,} damaged | {score.lost} intact frames lost, {score.foreign} accepted that were "
-        f"not sent | {score.survivors} |"
-    )
-    print(
-        f"| The same stream through HostSession and DeviceSession | {len(stream.contents):,} | {raised} exceptions | |"
-    )
+    for telemetry_only in (False, True):
+        stream = damaged_stream(options.frames, rng, telemetry_only=telemetry_only)
+        score = score_stream(stream, rng)
+        raised = exceptions_in_sessions(stream, rng)
+        failures += score.lost + score.foreign + raised
+        count = len(stream.contents)
+        print(
+            f"| Stream of {count:,} {'telemetry ' if telemetry_only else ''}frames, {len(stream.data):,} bytes, "
+            f"{score.rejects:,} rejects | {len(stream.damaged):,} damaged | {score.lost} intact frames lost, "
+            f"{score.foreign} accepted that were not sent | {score.survivors} |"
+        )
+        print(f"| The same stream through HostSession and DeviceSession | {count:,} | {raised} exceptions | |")
     for frame, content in (frame_of_48_bytes(rng), maximal_frame(rng)):
         for name, flips in (
             ("all 1-bit flips", all_flips_of_one_bit(frame, content)),
@@ -314,6 +339,12 @@ def main() -> int:
                 f"| Frame of {len(frame)} bytes, {name} | {flips.copies:,} | {flips.foreign} accepted that were "
                 f"not sent | {flips.survivors} |"
             )
+    in_row = all_flips_in_a_row(rng)
+    failures += in_row.foreign
+    print(
+        f"| Frame of 48 bytes in a row of {ROW_FRAMES}, all 1- and 2-bit flips | {in_row.copies:,} | {in_row.foreign} "
+        f"accepted that were not sent, or neighbours lost | {in_row.survivors} |"
+    )
     seeds = range(options.seed, options.seed + 20)
     failed = sum(not connects_behind_noise(seed) for seed in seeds)
     failures += failed

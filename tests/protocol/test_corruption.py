@@ -29,12 +29,13 @@ def corruption() -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize("telemetry_only", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_damaged_stream_loses_no_intact_frame_and_gives_none_that_was_not_sent(
-    corruption: ModuleType, seed: int
+    corruption: ModuleType, seed: int, telemetry_only: bool
 ) -> None:
     rng = random.Random(seed)
-    stream = corruption.damaged_stream(4000, rng)
+    stream = corruption.damaged_stream(4000, rng, telemetry_only=telemetry_only)
     score = corruption.score_stream(stream, rng)
     assert (len(stream.damaged), score.lost, score.foreign) == (200, 0, 0)
     assert score.survivors + score.rejects > 100
