@@ -19,6 +19,7 @@ _KEYS = {
     "plug": {"port"},
     "overload": {"mass_g", "for_s"},
     "reboot": set(),
+    "power_cut": {"off_s"},
     "stall": set(),
 }
 
@@ -29,7 +30,8 @@ def schedule_events(
     """Put the scenario's events on the world's heap; each leaves evidence `event.<do>` when it happens.
 
     `unplug` and `plug` take `port`; `overload` puts `mass_g` of steel on the pan, for `for_s` seconds or for good;
-    `reboot` restarts the pump's firmware; `stall` stops the rotor while the firmware goes on asking for steps.
+    `reboot` restarts the pump's firmware; `power_cut` takes its power away for `off_s` seconds; `stall` stops the rotor
+    while the firmware goes on asking for steps.
 
     Raises:
         ScenarioError: an event is unknown, has an unknown key, lacks one or has a wrong value.
@@ -46,6 +48,9 @@ def schedule_events(
         at_ns = to_ns(3600.0 * _number(event, "at_h", where, lowest=0.0))
         if do in ("reboot", "stall"):
             _schedule(world, at_ns, f"event.{do}", firmware.reboot if do == "reboot" else head.halt)
+        elif do == "power_cut":
+            off_s = _number(event, "off_s", where, lowest=0.0)
+            firmware.cut_power_at(at_ns, off_s, lambda: world.ledger.saw("event.power_cut"))
         elif do == "overload":
             mass_mg = 1e3 * _number(event, "mass_g", where, lowest=0.0)
             _schedule(world, at_ns, "event.overload", partial(_put_on, vessel, mass_mg))

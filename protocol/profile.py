@@ -49,6 +49,7 @@ class ModelProfile(BaseModel):
     reservoir_alarm_ul: Positive
     step_volume_nl: Positive
     steps_per_revolution: Count
+    reserved_steps: Count
     rollers: Count
     calibration_span_pct: Percentage
     bolus_max_ul: Positive

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil
 
+from firmware_mock.firmware.memory import Memory, Run
 from firmware_mock.firmware.motor import Motor
-from firmware_mock.firmware.nvram import Memory, Nvram, Run
+from firmware_mock.firmware.nvram import Nvram
 from protocol import Mode
 
 
@@ -45,12 +46,10 @@ class Accounts:
         memory = self._nvram.memory
         return memory.reservoir_at_steps + ceil((memory.reservoir_ul - volume_ul) / self.step_volume_ul)
 
-    def delivered_by_ul(self, run: Run, *, under_way: bool) -> float:
-        """What a command has delivered; `under_way` while the motor turns for it."""
-        steps = run.counted_steps
-        if under_way:
-            steps += self._motor.steps - run.taken_up_at_steps
-        return steps * self.step_volume_ul
+    def delivered_by_ul(self, run: Run) -> tuple[float, float]:
+        """Between what volumes lies what a command has delivered, all of it counted."""
+        low_steps = run.counted_steps
+        return low_steps * self.step_volume_ul, (low_steps + run.doubtful_steps) * self.step_volume_ul
 
     def calibrated(self, step_volume_nl: float) -> Memory:
         """The memory with a new step volume, to be written; steps made so far keep the volume they counted."""

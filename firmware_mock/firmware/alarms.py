@@ -21,8 +21,9 @@ _EVENT_OF = {
     Alarm.EMPTY_RESERVOIR: EventCode.EMPTY_RESERVOIR,
     Alarm.LOW_BATTERY: EventCode.LOW_BATTERY,
     Alarm.STOPPED_TOO_LONG: EventCode.STOPPED_TOO_LONG,
+    Alarm.MEMORY_ERROR: EventCode.MEMORY_ERROR,
 }
-_TIMED = tuple(_EVENT_OF)
+_TIMED = (Alarm.LOW_RESERVOIR, Alarm.EMPTY_RESERVOIR, Alarm.LOW_BATTERY, Alarm.STOPPED_TOO_LONG)
 _NON_CRITICAL = Alarm.LOW_RESERVOIR | Alarm.LOW_BATTERY | Alarm.ELECTIVE_REPLACEMENT
 
 
@@ -38,6 +39,8 @@ class _Noted:
 
 class Alarms:
     """Low and empty reservoir by programmed volume, low battery, standstill of 48 h, lost lease, failed self-test.
+
+    And lost memory; nothing is known of the reservoir then, so it gives no alarm.
 
     Call `watch` whenever motor or memory change; it does nothing before `reset` and after `end`.
     """
@@ -70,8 +73,10 @@ class Alarms:
         """The conditions that hold now."""
         memory = self._nvram.memory
         alarms = Alarm(0)
+        if self._nvram.is_lost:
+            alarms |= Alarm.MEMORY_ERROR
         for alarm, volume_ul in self._thresholds_ul.items():
-            if self._accounts.is_down_to(volume_ul):
+            if not self._nvram.is_lost and self._accounts.is_down_to(volume_ul):
                 alarms |= alarm
         if self._battery.is_low(self._world.now_ns):
             alarms |= Alarm.LOW_BATTERY
@@ -158,7 +163,7 @@ class Alarms:
             event.cancel()
             del self._due[alarm]
         if due_ns is not None:
-            self._due[alarm] = self._world.at(due_ns, self.watch)
+            self._due[alarm] = self._world.at(due_ns, self._nvram.guarded(self.watch))
 
     def _due_ns(self, alarm: Alarm) -> int | None:
         match alarm:
@@ -167,4 +172,6 @@ class Alarms:
             case Alarm.STOPPED_TOO_LONG:
                 since_us = self._nvram.memory.stood_since_us
                 return None if since_us is None else self._clock.reaches_ns(since_us + STANDS_TOO_LONG_US)
+        if self._nvram.is_lost:
+            return None
         return self._motor.counts_ns(self._accounts.reservoir_reaches_steps(self._thresholds_ul[alarm]))

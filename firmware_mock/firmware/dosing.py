@@ -28,8 +28,10 @@ class Dosing:
         """Answer a PROPOSE.
 
         Raises:
-            RefusedRequest: the id is not above the highest, or the planner refuses it.
+            RefusedRequest: the id is not above the highest, the planner refuses it, or the memory is lost.
         """
+        if self._nvram.is_lost:
+            raise RefusedRequest(NakReason.WRONG_STATE, "memory lost; the pump must be programmed anew")
         highest = self._nvram.memory.last_command_id
         if proposed.command_id <= highest:
             raise RefusedRequest(NakReason.STALE_COMMAND_ID, f"command_id must be above {highest}")
@@ -38,10 +40,12 @@ class Dosing:
     def commit(self, commit: Commit) -> CommandResult:
         """Answer a COMMIT; one of an id that was accepted before does nothing and tells what became of it.
 
+        Where the memory is lost any id may have been.
+
         Raises:
             RefusedRequest: the token is not good.
         """
-        if commit.command_id > self._nvram.memory.last_command_id:
+        if commit.command_id > self._nvram.memory.last_command_id and not self._nvram.is_lost:
             self._tokens.redeem(commit).carry_out()
         return self._therapy.result(commit.command_id)
 

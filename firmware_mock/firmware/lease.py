@@ -120,7 +120,7 @@ class ControlLease:
         self.end()
         duration_ns = round(request.duration_ms * _NS_PER_MS * self._world.served_speed)
         expires_ns = self._world.now_ns + duration_ns
-        end = self._world.at(expires_ns, self._run_out)
+        end = self._world.at(expires_ns, self._nvram.guarded(self._run_out))
         self._held = _Held(lease_id, self._session, request.holder, expires_ns, end)
 
     def _run_out(self) -> None:

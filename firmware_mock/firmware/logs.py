@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from firmware_mock.firmware.clock import DeviceClock
-from firmware_mock.firmware.nvram import Nvram, Result, Run
+from firmware_mock.firmware.memory import Memory, Result
+from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.firmware.refusals import RefusedRequest
 from protocol import (
     BulkData,
@@ -16,11 +17,17 @@ from protocol import (
     EventCode,
     EventRecord,
     NakReason,
+    ProposeCalibration,
+    ProposeRefill,
+    ProposeTherapyClock,
     Snapshot,
 )
 
 _IDS_PER_BOOT = 1 << 16
 _IDS = 1 << 32
+_MOST_AT_ONCE = 2
+_USED_UP = 0
+_NO_DOSES = frozenset((_USED_UP, ProposeCalibration.TYPE, ProposeRefill.TYPE, ProposeTherapyClock.TYPE))
 
 
 class Logs:
@@ -44,10 +51,21 @@ class Logs:
         row, boot_id = self._nvram.calibrations, self._nvram.memory.boot_id
         row.append(CalibrationRecord(row.next_index, boot_id, self._clock.now_us(), command_id, step_volume_nl))
 
-    def add_dose(self, run: Run, result: Result) -> None:
+    def add_dose(self, result: Result) -> None:
         """A dosing command that has ended."""
-        row, volume_ul = self._nvram.doses, result.delivered_ul
-        row.append(DoseRecord(row.next_index, run.command_id, run.propose_type, result.state, volume_ul, volume_ul))
+        row, command_id = self._nvram.doses, result.command_id
+        volumes_ul = (result.delivered_low_ul, result.delivered_high_ul)
+        row.append(DoseRecord(row.next_index, command_id, result.propose_type, result.state, *volumes_ul))
+
+    def complete(self, memory: Memory) -> None:
+        """After a reset: add what a loss of power has kept out of the histories."""
+        doses = {record.command_id for record in self._nvram.doses.newest_few(_MOST_AT_ONCE)}
+        calibrations = {record.command_id for record in self._nvram.calibrations.newest_few(1)}
+        for result in memory.results[-_MOST_AT_ONCE:]:
+            if result.propose_type == ProposeCalibration.TYPE and result.command_id not in calibrations:
+                self.add_calibration(result.command_id, memory.step_volume_nl)
+            elif result.propose_type not in _NO_DOSES and result.command_id not in doses:
+                self.add_dose(result)
 
     def open(self, request: BulkOpen) -> BulkInformation:
         """Answer a BulkOpen; the snapshot before it is dropped.

@@ -31,8 +31,8 @@ def realised_ul_per_h(step_ticks: int, step_volume_nl: float) -> float:
 class Motor:
     """Drives the head; `on_change` is called after each start, change of rate and halt.
 
-    The step counters are registers that a reset leaves alone. `missed_steps` of the run before the present one were
-    due by the timer and not seen by the encoder.
+    The step counters are registers that a reset leaves alone and a loss of power clears. `missed_steps` of the run
+    before the present one were due by the timer and not seen by the encoder.
     """
 
     def __init__(self, world: World, head: Head, battery: Battery, clock: DeviceClock) -> None:
@@ -42,6 +42,7 @@ class Motor:
         self._battery = battery
         self._clock = clock
         self._done: Event | None = None
+        self._counted_before = 0
         self.missed_steps = 0
         self._missed_before = 0
         self._period_ps = 0
@@ -50,8 +51,11 @@ class Motor:
 
     @property
     def steps(self) -> int:
-        """Counted steps since manufacture: those that the rotor made, as its encoder sees them."""
-        return self._head.counted_steps(self._world.now_ns)
+        """Counted steps since manufacture: those that the rotor made, as its encoder sees them.
+
+        Those that it may have made before power was lost count as made.
+        """
+        return self._counted_before + self._head.counted_steps(self._world.now_ns)
 
     @property
     def commanded_steps(self) -> int:
@@ -81,7 +85,18 @@ class Motor:
 
     def counts_ns(self, steps: int) -> int | None:
         """When the counter reaches a value as the motor now runs; None for never."""
-        return self._head.counts_ns(steps)
+        return self._head.counts_ns(steps - self._counted_before)
+
+    def counted_for_ns(self, steps: int) -> int:
+        """How long ago the counter reached a value of the present run, or since the motor was last told something."""
+        reached_ns = self.counts_ns(steps)
+        return 0 if reached_ns is None else max(0, self._world.now_ns - reached_ns)
+
+    def count_from(self, steps: int) -> None:
+        """After power was lost: count on from a value; the motor stands still."""
+        self._counted_before += steps - self.steps
+        self.missed_steps = self._missed_before = 0
+        self._began_at_steps = steps
 
     def _end_run(self, next_period_ps: int) -> None:
         if self._done is not None:

@@ -8,8 +8,9 @@ from math import isfinite
 from typing import TypeAlias, get_args
 
 from firmware_mock.firmware.accounts import Accounts
+from firmware_mock.firmware.memory import Run
 from firmware_mock.firmware.motor import TICK_US, nearest_ticks, realised_ul_per_h
-from firmware_mock.firmware.nvram import Nvram, Run
+from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.firmware.refusals import RefusedRequest
 from firmware_mock.firmware.settings import Settings
 from firmware_mock.firmware.therapy import Therapy

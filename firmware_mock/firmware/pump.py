@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.alarms import Alarms
 from firmware_mock.firmware.clock import Clocks, DeviceClock
 from firmware_mock.firmware.dosing import Dosing
+from firmware_mock.firmware.flash import Flash, PowerLost
 from firmware_mock.firmware.identity import Identity, Image
 from firmware_mock.firmware.lease import ControlLease
 from firmware_mock.firmware.logs import Logs
+from firmware_mock.firmware.memory import Memory
 from firmware_mock.firmware.motor import Motor
-from firmware_mock.firmware.nvram import Memory, Nvram
+from firmware_mock.firmware.nvram import Nvram
+from firmware_mock.firmware.power import Power
 from firmware_mock.firmware.proposals import SUPPORTED, Planner
 from firmware_mock.firmware.readings import Readings
 from firmware_mock.firmware.refusals import RefusedRequest
@@ -89,6 +91,8 @@ class PumpFirmware:
         self._clock = clock
         self._battery = battery
         self._motor = motor
+        flash = Flash(world)
+        self._power = Power(world, flash, self._power_fails, self._power_returns)
         self._nvram = nvram = Nvram(
             Memory(
                 step_volume_nl=profile.step_volume_nl,
@@ -98,12 +102,14 @@ class PumpFirmware:
                 clock_utc_s=starts_utc_s,
                 clock_set_at_us=clock.running_us(),
                 stood_since_us=clock.running_us(),
-            )
+            ),
+            flash,
+            motor,
+            profile.reserved_steps,
         )
         self._session = DeviceSession()
         self._event_sequence = 0
         self._exhaustion: WorldEvent | None = None
-        self._has_power = True
         self._image = Image.programmed()
         self._identity = Identity(profile.name, serial_number, self._image, nvram, clock)
         self._logs = Logs(nvram, clock)
@@ -140,16 +146,30 @@ class PumpFirmware:
         )
         self._answers = self._wired(dosing, self_test, Clocks(nvram, clock))
         nvram.on_write = self._alarms.watch
+        nvram.on_power_lost = self._power.lost_in_write
         motor.on_change = self._motor_changed
         port.on_receive = self._receive
-        self._boot(ResetCause.POWER_ON)
+        self._boot(ResetCause.POWER_ON, motor.steps, motor.steps)
 
     def reboot(self) -> None:
-        """A reset: what is not in memory is lost, the therapy resumes, a bolus is interrupted, the lease is over."""
-        if not self._has_power:
+        """A reset: what is not in memory is lost, the therapy resumes, a bolus is interrupted, the lease is over.
+
+        The step counter lives on in a part of RAM that only a loss of power clears.
+        """
+        if not self._power.is_on:
             return
         self._world.ledger.saw("pump.reboot")
-        self._boot(ResetCause.SOFTWARE)
+        self._nvram.start()
+        steps = self._motor.steps
+        self._nvram.guarded(lambda: self._boot(ResetCause.SOFTWARE, steps, steps))()
+
+    def cut_power(self, off_s: float) -> None:
+        """Power goes now, and is back `off_s` later: a reset that also loses what was counted since the last record."""
+        self._power.cut(off_s)
+
+    def cut_power_at(self, time_ns: int, off_s: float, told: Callable[[], None] = lambda: None) -> None:
+        """The same at an instant, be it in the middle of a write; `told` is called when it happens."""
+        self._power.cut_at(time_ns, off_s, told)
 
     def _wired(
         self, dosing: Dosing, self_test: SelfTest, clocks: Clocks
@@ -178,7 +198,7 @@ class PumpFirmware:
             BulkRead: self._logs.read,
         }
 
-    def _boot(self, cause: ResetCause) -> None:
+    def _boot(self, cause: ResetCause, low_steps: int, high_steps: int) -> None:
         self._session = DeviceSession()
         self._event_sequence = 0
         self._identity.reset_cause = cause
@@ -188,39 +208,60 @@ class PumpFirmware:
         self._accounts.reset()
         self._alarms.end()
         self._logs.reset()
-        memory = self._nvram.memory
-        self._nvram.write(replace(memory, boot_id=memory.boot_id + 1))
+        self._therapy.after_reset(self._next_boot_id(), low_steps, high_steps)
+        self._logs.complete(self._nvram.memory)
         self._announce(EventCode.BOOT)
         self._alarms.reset()
-        self._therapy.interrupt_bolus()
         self._lease.reset()
         self._therapy.resume()
+
+    def _next_boot_id(self) -> int:
+        """Where the memory is lost, the log still knows the one before."""
+        newest = self._nvram.events.newest() if self._nvram.is_lost else self._nvram.memory
+        return 1 + (0 if newest is None else newest.boot_id)
 
     def _motor_changed(self) -> None:
         self._alarms.watch()
         if self._exhaustion is not None:
             self._exhaustion.cancel()
-        self._exhaustion = self._world.at(self._battery.reaches_ns(0.0), self._power_lost)
+        self._exhaustion = self._world.at(self._battery.reaches_ns(0.0), self._battery_exhausted)
 
-    def _power_lost(self) -> None:
-        """The battery is flat: the motor stands still, the port is dead."""
+    def _battery_exhausted(self) -> None:
         self._world.ledger.saw("pump.battery_exhausted")
-        self._has_power = False
-        self._port.on_receive = None
         self._motor.on_change = lambda: None
+        self._power.end()
+
+    def _power_fails(self) -> None:
+        """The motor stands still, the port is dead."""
+        self._world.ledger.saw("pump.power_lost")
+        self._nvram.lose_power()
         self._alarms.end()
         self._lease.end()
         self._streams.end()
         self._motor.halt()
 
+    def _power_returns(self, cause: ResetCause) -> None:
+        self._nvram.start()
+        low_steps, high_steps = self._nvram.step_counts()
+        self._motor.count_from(high_steps)
+        self._nvram.guarded(lambda: self._boot(cause, low_steps, high_steps))()
+
     def _receive(self, data: bytes) -> None:
-        for request in self._session.receive(data, self._world.monotonic()):
-            try:
-                answer = self._answer(request.message)
-            except RefusedRequest as refusal:
-                answer = Nak(refusal.reason, refusal.detail)
-            self._session.reply(request.seq, answer)
+        if not self._power.is_on:
+            return
+        try:
+            for request in self._session.receive(data, self._world.monotonic()):
+                self._session.reply(request.seq, self._answer_or_nak(request.message))
+        except PowerLost:
+            self._power.lost_in_write()
+            return
         self._send()
+
+    def _answer_or_nak(self, message: Message) -> Message:
+        try:
+            return self._answer(message)
+        except RefusedRequest as refusal:
+            return Nak(refusal.reason, refusal.detail)
 
     def _answer(self, message: Message) -> Message:
         kind = type(message)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.logs import Logs
-from firmware_mock.firmware.nvram import Memory, Nvram, Result
-from protocol import CommandState, EventCode
+from firmware_mock.firmware.memory import Memory, Result
+from firmware_mock.firmware.nvram import Nvram
+from protocol import CommandState, EventCode, Message, ProposeCalibration, ProposeRefill, ProposeTherapyClock
 
 
 class Settings:
@@ -31,12 +32,14 @@ class Settings:
 
     def calibrate(self, command_id: int, step_volume_nl: float) -> None:
         """Write a step volume; the motor stands still."""
+        self._write(ProposeCalibration, command_id, self._accounts.calibrated(step_volume_nl))
         self._logs.add_calibration(command_id, step_volume_nl)
-        self._write(command_id, self._accounts.calibrated(step_volume_nl), EventCode.CALIBRATION_WRITTEN)
+        self._announce(EventCode.CALIBRATION_WRITTEN, command_id)
 
     def refill(self, command_id: int, volume_ul: float) -> None:
         """Take a volume as what the reservoir now holds; it may be primed again unless that is under way."""
-        self._write(command_id, self._accounts.refilled(volume_ul), EventCode.REFILLED)
+        self._write(ProposeRefill, command_id, self._accounts.refilled(volume_ul))
+        self._announce(EventCode.REFILLED, command_id)
 
     def set_therapy_clock(self, command_id: int, utc_s: int, utc_offset_s: int) -> None:
         """Let the therapy clock show this time now."""
@@ -48,9 +51,9 @@ class Settings:
             clock_offset_s=utc_offset_s,
             clock_generation=memory.clock_generation + 1,
         )
-        self._write(command_id, memory, EventCode.CLOCK_SET)
+        self._write(ProposeTherapyClock, command_id, memory)
+        self._announce(EventCode.CLOCK_SET, command_id)
 
-    def _write(self, command_id: int, memory: Memory, code: EventCode) -> None:
-        done = Result(command_id, CommandState.DONE, 0.0)
+    def _write(self, proposed: type[Message], command_id: int, memory: Memory) -> None:
+        done = Result(command_id, proposed.TYPE, CommandState.DONE)
         self._nvram.write(replace(memory, last_command_id=command_id, results=memory.ended(done)))
-        self._announce(code, command_id)

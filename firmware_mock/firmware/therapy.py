@@ -2,7 +2,8 @@
 
 A command is written to memory before the motor makes its first step. A bolus suspends the therapy and hands back to
 it, or to standstill. After a reset the therapy resumes with what is left of it, a bridge in its first part too: that
-part is the old drug's basal rate, not a dose on top of one. A bolus never resumes.
+part is the old drug's basal rate, not a dose on top of one. A bolus never resumes. Each change is one write of the
+image, so a loss of power leaves it done or not begun.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import protocol
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.logs import Logs
+from firmware_mock.firmware.memory import Memory, Result, Run
 from firmware_mock.firmware.motor import TICK_US, Motor, realised_ul_per_h
-from firmware_mock.firmware.nvram import Memory, Nvram, Result, Run
+from firmware_mock.firmware.nvram import Nvram
 from protocol import CommandResult, CommandState, EventCode, Mode, TherapyRequest
 
 
@@ -41,7 +43,7 @@ class Therapy:
     @property
     def mode(self) -> Mode:
         """What the motor is doing."""
-        run = self._run_under_way()
+        run = self._nvram.memory.under_way
         return Mode.STOPPED if run is None else run.mode
 
     @property
@@ -53,19 +55,19 @@ class Therapy:
     @property
     def active_command_id(self) -> int:
         """The bolus under way, or the therapy's command, else 0."""
-        run = self._run_under_way()
+        run = self._nvram.memory.under_way
         return 0 if run is None else run.command_id
 
     @property
     def rate_ul_per_h(self) -> float:
         """Programmed now; 0 at standstill."""
-        run = self._run_under_way()
+        run = self._nvram.memory.under_way
         return 0.0 if run is None else realised_ul_per_h(run.step_ticks, self._nvram.memory.step_volume_nl)
 
     @property
     def step_period_us(self) -> int:
         """Between two steps as programmed now; 0 at standstill."""
-        run = self._run_under_way()
+        run = self._nvram.memory.under_way
         return 0 if run is None else run.step_ticks * TICK_US
 
     def in_force(self, _: TherapyRequest) -> protocol.Therapy:
@@ -80,10 +82,9 @@ class Therapy:
     def start(self, run: Run) -> None:
         """Carry out a therapy; one before it ends as stopped."""
         memory = self._nvram.memory
-        if memory.therapy is not None:
-            memory = replace(memory, results=memory.ended(self._ended(memory.therapy, CommandState.STOPPED)))
+        ended = () if memory.therapy is None else (self._ended(memory.therapy, CommandState.STOPPED),)
         run = replace(run, taken_up_at_steps=self._motor.steps)
-        self._write(replace(memory, last_command_id=run.command_id, therapy=run, lease_lost=False))
+        self._write(replace(memory, last_command_id=run.command_id, therapy=run, lease_lost=False), *ended)
         self.resume()
         self._announce(EventCode.STARTED, run.command_id)
 
@@ -96,37 +97,31 @@ class Therapy:
             replace(
                 memory,
                 last_command_id=run.command_id,
-                therapy=None if memory.therapy is None else _counted(memory.therapy, steps),
+                therapy=None if memory.therapy is None else memory.therapy.counted(steps, steps),
                 bolus=replace(run, taken_up_at_steps=steps),
                 primed=memory.primed or run.mode is Mode.PRIMING,
                 lease_lost=False,
             )
         )
-        self._motor.run_steps(run.step_ticks, run.steps, self._bolus_done)
+        self._motor.run_steps(run.step_ticks, run.steps, self._nvram.guarded(self._bolus_done))
         self._announce(EventCode.STARTED, run.command_id)
 
     def burn(self, command_id: int) -> None:
         """Mark an id as used without delivering anything: it was proposed when STOP came."""
-        memory = self._nvram.memory
-        stopped = Result(command_id, CommandState.STOPPED, 0.0)
-        self._write(replace(memory, last_command_id=command_id, results=memory.ended(stopped)))
+        stopped = Result(command_id, 0, CommandState.STOPPED)
+        self._write(replace(self._nvram.memory, last_command_id=command_id), stopped)
 
     def stop(self) -> None:
         """Stand still; what ran ends as stopped."""
-        active_id = self.active_command_id
-        self._motor.halt()
-        self._end_bolus(CommandState.STOPPED)
-        self._end_therapy(CommandState.STOPPED)
-        self._announce(EventCode.STOPPED, active_id)
+        self._stop(self._nvram.memory)
 
     def lose_lease(self) -> None:
         """The control lease ran out: a therapy that ends with it ends as by STOP, and a bolus on top of it too."""
-        therapy = self._nvram.memory.therapy
-        ends = therapy is not None and therapy.ends_with_lease
-        if ends:
-            self.stop()
-        memory = self._nvram.memory
-        self._write(replace(memory, leased=False, lease_lost=memory.lease_lost or ends))
+        memory = replace(self._nvram.memory, leased=False)
+        if memory.therapy is not None and memory.therapy.ends_with_lease:
+            self._stop(replace(memory, lease_lost=True))
+        else:
+            self._write(memory)
 
     def outlive_lease(self) -> None:
         """The control lease was given back: what runs no longer depends on it."""
@@ -136,12 +131,18 @@ class Therapy:
             therapy = replace(therapy, ends_with_lease=False)
         self._write(replace(memory, leased=False, therapy=therapy))
 
-    def interrupt_bolus(self) -> None:
-        """After a reset: a bolus is interrupted, and the therapy knows how far it came."""
-        if self._nvram.memory.bolus is not None:
-            self._end_bolus(CommandState.INTERRUPTED)
-        elif (therapy := self._nvram.memory.therapy) is not None:
-            self._write(replace(self._nvram.memory, therapy=_counted(therapy, self._motor.steps)))
+    def after_reset(self, boot_id: int, low_steps: int, high_steps: int) -> None:
+        """A bolus is interrupted, and the therapy knows how far it came; the step count is from low to high."""
+        memory = replace(self._nvram.memory, boot_id=boot_id)
+        therapy, bolus = memory.therapy, memory.bolus
+        if bolus is not None:
+            if therapy is not None:
+                therapy = replace(therapy, taken_up_at_steps=high_steps)
+            interrupted = self._result(bolus.counted(low_steps, high_steps), CommandState.INTERRUPTED)
+            self._write(replace(memory, bolus=None, therapy=therapy), interrupted)
+        else:
+            therapy = None if therapy is None else therapy.counted(low_steps, high_steps)
+            self._write(replace(memory, therapy=therapy))
 
     def resume(self) -> None:
         """Take up the therapy with what is left of it, or stand still."""
@@ -151,25 +152,36 @@ class Therapy:
         elif therapy.steps is None:
             self._motor.run(therapy.step_ticks)
         else:
-            self._motor.run_steps(therapy.step_ticks, therapy.steps, self._part_done)
+            self._motor.run_steps(therapy.step_ticks, therapy.steps, self._nvram.guarded(self._part_done))
 
     def result(self, command_id: int) -> CommandResult:
         """What became of a command."""
         memory = self._nvram.memory
         for run in (memory.therapy, memory.bolus):
             if run is not None and run.command_id == command_id:
-                delivered_ul = self._delivered_ul(run)
-                return CommandResult(command_id, CommandState.RUNNING, delivered_ul, delivered_ul)
+                running = self._ended(run, CommandState.RUNNING)
+                return CommandResult(command_id, running.state, running.delivered_low_ul, running.delivered_high_ul)
         for result in memory.results:
             if result.command_id == command_id:
-                return CommandResult(command_id, result.state, result.delivered_ul, result.delivered_ul)
-        known = 0 < command_id <= memory.last_command_id
+                return CommandResult(command_id, result.state, result.delivered_low_ul, result.delivered_high_ul)
+        known = command_id > 0 and (self._nvram.is_lost or command_id <= memory.last_command_id)
         return CommandResult(command_id, CommandState.FORGOTTEN if known else CommandState.UNKNOWN, 0.0, 0.0)
 
+    def _stop(self, memory: Memory) -> None:
+        active_id = self.active_command_id
+        self._motor.halt()
+        ended = [self._ended(run, CommandState.STOPPED) for run in (memory.bolus, memory.therapy) if run is not None]
+        if ended:
+            self._write(replace(memory, bolus=None, therapy=None), *ended)
+        self._announce(EventCode.STOPPED, active_id)
+
     def _bolus_done(self) -> None:
-        bolus = self._nvram.memory.bolus
+        memory = self._nvram.memory
+        bolus, waiting = memory.bolus, memory.therapy
         assert bolus is not None
-        self._end_bolus(CommandState.DONE)
+        if waiting is not None:
+            waiting = replace(waiting, taken_up_at_steps=self._motor.steps)
+        self._write(replace(memory, bolus=None, therapy=waiting), self._ended(bolus, CommandState.DONE))
         self.resume()
         self._announce(EventCode.BOLUS_DONE, bolus.command_id)
 
@@ -179,12 +191,12 @@ class Therapy:
         therapy = memory.therapy
         assert therapy is not None
         if therapy.then_step_ticks is None:
-            self._end_therapy(CommandState.DONE)
+            self._write(replace(memory, therapy=None), self._ended(therapy, CommandState.DONE))
             self.resume()
             self._announce(EventCode.TRIAL_DONE, therapy.command_id)
             return
         therapy = replace(
-            _counted(therapy, self._motor.steps),
+            therapy.counted(self._motor.steps, self._motor.steps),
             mode=Mode.CONTINUOUS,
             step_ticks=therapy.then_step_ticks,
             steps=None,
@@ -194,43 +206,21 @@ class Therapy:
         self.resume()
         self._announce(EventCode.BRIDGE_DONE, therapy.command_id)
 
-    def _end_bolus(self, state: CommandState) -> None:
-        memory = self._nvram.memory
-        if memory.bolus is None:
-            return
-        results = memory.ended(self._ended(memory.bolus, state))
-        waiting = memory.therapy
-        if waiting is not None:
-            waiting = replace(waiting, taken_up_at_steps=self._motor.steps)
-        self._write(replace(memory, bolus=None, therapy=waiting, results=results))
-
-    def _end_therapy(self, state: CommandState) -> None:
-        memory = self._nvram.memory
-        if memory.therapy is not None:
-            results = memory.ended(self._ended(memory.therapy, state))
-            self._write(replace(memory, therapy=None, results=results))
-
-    def _run_under_way(self) -> Run | None:
-        memory = self._nvram.memory
-        return memory.therapy if memory.bolus is None else memory.bolus
-
     def _ended(self, run: Run, state: CommandState) -> Result:
-        result = Result(run.command_id, state, self._delivered_ul(run))
-        self._logs.add_dose(run, result)
-        return result
+        """How a command of the present memory ends, or stands."""
+        if run is self._nvram.memory.under_way:
+            run = run.counted(self._motor.steps, self._motor.steps)
+        return self._result(run, state)
 
-    def _delivered_ul(self, run: Run) -> float:
-        return self._accounts.delivered_by_ul(run, under_way=run is self._run_under_way())
+    def _result(self, run: Run, state: CommandState) -> Result:
+        return Result(run.command_id, run.propose_type, state, *self._accounts.delivered_by_ul(run))
 
-    def _write(self, memory: Memory) -> None:
-        stands = memory.therapy is None and memory.bolus is None
+    def _write(self, memory: Memory, *ended: Result) -> None:
+        """Write the image with more results, and then the records of those."""
+        stands = memory.under_way is None
         if stands != (memory.stood_since_us is not None):
             memory = replace(memory, stood_since_us=self._clock.running_us() if stands else None)
-        self._nvram.write(memory)
-
-
-def _counted(run: Run, steps: int) -> Run:
-    """A run under way with what it has made so far counted, at a step count."""
-    made = steps - run.taken_up_at_steps
-    left = None if run.steps is None else max(0, run.steps - made)
-    return replace(run, counted_steps=run.counted_steps + made, steps=left, taken_up_at_steps=steps)
+        self._nvram.write(replace(memory, results=memory.ended(*ended)))
+        for result in ended:
+            if result.propose_type:
+                self._logs.add_dose(result)

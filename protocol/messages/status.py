@@ -35,9 +35,10 @@ class StatusRequest(Message, frozen=True):
 class Status(Message, frozen=True):
     """The pump at one instant of its own clock.
 
-    `rate_ul_per_h` is programmed now, 0 when stopped; `steps` counts since manufacture; `delivered_ul` is counted
-    steps times the calibrated `step_volume_nl`, since boot; `reservoir_ul` is computed from the programmed volume;
-    `active_command_id` is the bolus under way, or the therapy's, else 0.
+    `rate_ul_per_h` is programmed now, 0 when stopped; `steps` counts since manufacture, also those that may have been
+    made before a power cut; `delivered_ul` is counted steps times the calibrated `step_volume_nl`, since boot;
+    `reservoir_ul` is computed from the programmed volume; `active_command_id` is the bolus under way, or the therapy's,
+    else 0.
     """
 
     device_time_us: int

@@ -6,6 +6,7 @@ from firmware_mock import Scenario, World
 from firmware_mock.ports import PortUnplugged
 from firmware_mock.scenario import ScenarioError
 from firmware_mock.station import Station
+from protocol import HelloRequest, StreamDecoder, encode
 
 
 def station_with(*events):
@@ -46,6 +47,22 @@ def test_an_overload_lies_on_the_pan_for_its_time():
     assert evidence(station)["event.overload_ended"] == 1
 
 
+def test_a_pump_without_power_is_dumb_and_comes_back_with_another_boot_id():
+    station = station_with({"at_h": 1.0, "do": "power_cut", "off_s": 60.0})
+    host = station.ports["pump"].host
+    station.world.sleep(3610.0)
+    host.read(0.0)
+    host.write(encode(HelloRequest(1, 0, 1), seq=1))
+    assert host.read(40.0) == b""
+    station.world.sleep(60.0)
+    host.read(0.0)
+    host.write(encode(HelloRequest(1, 0, 1), seq=1))
+    [frame] = StreamDecoder().feed(host.read(1.0))
+    assert frame.message.boot_id == 2
+    seen = evidence(station)
+    assert (seen["event.power_cut"], seen["pump.power_lost"]) == (1, 1)
+
+
 def test_an_event_that_did_not_come_left_no_evidence():
     station = station_with({"at_h": 1.0, "do": "unplug", "port": "pump"})
     station.world.sleep(3000.0)
@@ -57,7 +74,7 @@ def test_an_event_that_did_not_come_left_no_evidence():
     [
         (
             {"at_h": 1.0, "do": "explode"},
-            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, reboot, stall, unplug",
+            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, power_cut, reboot, stall, ",
         ),
         ({"at_h": 1.0}, "do = None is unknown"),
         ({"at_h": 1.0, "do": "unplug", "prt": "pump"}, r"event 1 \(unplug\) has no key 'prt'; known: at_h, do, port"),
@@ -66,6 +83,7 @@ def test_an_event_that_did_not_come_left_no_evidence():
             r"\(unplug\): port = None is no port; known: balance, environment, operator, pump",
         ),
         ({"at_h": 1.0, "do": "plug", "port": "pimp"}, "port = 'pimp' is no port"),
+        ({"at_h": 1.0, "do": "power_cut"}, "event 1: off_s = None must be a number of at least 0"),
         ({"do": "unplug", "port": "pump"}, "at_h = None must be a number of at least 0"),
         ({"at_h": -1.0, "do": "unplug", "port": "pump"}, r"at_h = -1.0 must be a number of at least 0"),
         ({"at_h": 1.0, "do": "overload", "mass_g": "much"}, "mass_g = 'much' must be a number"),

@@ -1,5 +1,6 @@
 """A pump alone on its cable, and a host that talks to it in frames."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,6 +31,7 @@ class Host:
     pump: PumpFirmware
     session: protocol.HostSession = field(default_factory=protocol.HostSession)
     notes: list = field(default_factory=list)
+    sessions: int = 0
 
     def ask(self, request):
         """The reply, or the NAK."""
@@ -69,6 +71,17 @@ class Host:
         assert isinstance(proposal, protocol.Proposal), proposal
         return protocol.decode_payload(request.TYPE, proposal.canonical), self.commit(proposal)
 
+    def send(self, request):
+        """A request whose answer may never come; it is not waited for."""
+        self.port.host.write(protocol.encode(request, seq=9999))
+
+    def forget(self):
+        """What was said so far is over; another session begins."""
+        self.port.host.read(0.0)
+        self.session = protocol.HostSession()
+        self.sessions += 1
+        self.hello(self.sessions)
+
     def hello(self, nonce):
         """A session of its own, as after a restart of the host or from another one."""
         return self.ask(protocol.HelloRequest(1, 0, nonce))
@@ -100,6 +113,42 @@ class Host:
 
     def stop(self):
         return self.ask(protocol.Stop())
+
+
+class Truth:
+    """What the rotor made for each command, and how often it began to, noted where it is told to turn or to stand.
+
+    It knows what the firmware says it turns for; how far it turned it knows by itself.
+    """
+
+    def __init__(self, host):
+        self.starts = Counter()
+        self._made = Counter()
+        self._host = host
+        self._since = (None, 0)
+        host.head.on_change = self._note
+
+    def steps(self):
+        """By command id, up to now."""
+        self._note()
+        return self._made
+
+    def _note(self):
+        head, now_ns = self._host.head, self._host.world.now_ns
+        command_id, began_at = self._since
+        if command_id is not None:
+            self._made[command_id] += head.counted_steps(now_ns) - began_at
+        run = self._host.pump._nvram.memory.under_way if head.steps_per_s(now_ns) else None
+        turns_for = None if run is None else run.command_id
+        if turns_for not in (None, command_id):
+            self.starts[turns_for] += 1
+        self._since = (turns_for, head.counted_steps(now_ns))
+
+
+@pytest.fixture
+def truth():
+    """Watches the rotor of a host's pump from now on."""
+    return Truth
 
 
 @pytest.fixture

@@ -1,0 +1,175 @@
+"""An image of the memory as it lies in a slot of the chip, little-endian:
+
+    generation u32 | length u16 | steps u64 | reserved u64 | settings | therapy | bolus | results | CRC-32C u32
+
+`length` counts all of it; the CRC covers what is before it. A run or a result that is absent takes no room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from fastcrc import crc32
+
+from firmware_mock.firmware.memory import Memory, Result, Run
+from protocol import CommandState, Mode, SelfTestItem
+
+_HEAD = Struct("<IHQQ")
+_SETTINGS = Struct("<dddQqqqiIIIQHBB")
+_RUN = Struct("<QBBQqq?QQQH")
+_RESULT = Struct("<QBBdd")
+_CRC = Struct("<I")
+_NONE = -1
+_PRIMED, _LEASED, _LEASE_LOST, _THERAPY, _BOLUS = 1, 2, 4, 8, 16
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """The memory of one generation. The step count was `steps`, and may be up to `reserved` before it says more."""
+
+    generation: int
+    steps: int
+    reserved: int
+    memory: Memory
+
+
+def pack_image(image: StoredImage) -> bytes:
+    """The bytes of a slot."""
+    memory = image.memory
+    runs = (memory.therapy, memory.bolus)
+    parts = [_pack_settings(memory), *(_pack_run(run) for run in runs if run is not None)]
+    for result in memory.results:
+        volumes = (result.delivered_low_ul, result.delivered_high_ul)
+        parts.append(_RESULT.pack(result.command_id, result.propose_type, result.state, *volumes))
+    body = b"".join(parts)
+    length = _HEAD.size + len(body) + _CRC.size
+    octets = _HEAD.pack(image.generation, length, image.steps, image.reserved) + body
+    return octets + _CRC.pack(crc32.iscsi(octets))
+
+
+def generation_of(slot: bytes | bytearray) -> int | None:
+    """The generation of the image in a slot, None where it is damaged or was never finished."""
+    generation, length, _, _ = _HEAD.unpack_from(slot)
+    if not _HEAD.size + _SETTINGS.size + _CRC.size <= length <= len(slot):
+        return None
+    end = length - _CRC.size
+    is_whole = _CRC.unpack_from(slot, end)[0] == crc32.iscsi(bytes(slot[:end]))
+    return int(generation) if is_whole else None
+
+
+def unpack_image(slot: bytes | bytearray) -> StoredImage | None:
+    """The image in a slot, None where there is none, as `generation_of`."""
+    generation = generation_of(slot)
+    if generation is None:
+        return None
+    _, _, steps, reserved = _HEAD.unpack_from(slot)
+    fields = _SETTINGS.unpack_from(slot, _HEAD.size)
+    step_volume_nl, previous_nl, reservoir_ul, at_steps, utc_s, set_at_us, stood_since_us = fields[:7]
+    offset_s, clock_generation, calibrations, boot_id, last_command_id, failed, flags, ended = fields[7:]
+    offset = _HEAD.size + _SETTINGS.size
+    runs: list[Run | None] = []
+    for flag in (_THERAPY, _BOLUS):
+        run, offset = _unpack_run(slot, offset) if flags & flag else (None, offset)
+        runs.append(run)
+    results = [_RESULT.unpack_from(slot, offset + place * _RESULT.size) for place in range(ended)]
+    memory = Memory(
+        step_volume_nl=step_volume_nl,
+        previous_step_volume_nl=previous_nl,
+        reservoir_ul=reservoir_ul,
+        reservoir_at_steps=at_steps,
+        clock_utc_s=utc_s,
+        clock_set_at_us=set_at_us,
+        stood_since_us=_optional(stood_since_us),
+        clock_offset_s=offset_s,
+        clock_generation=clock_generation,
+        generation=calibrations,
+        boot_id=boot_id,
+        last_command_id=last_command_id,
+        primed=bool(flags & _PRIMED),
+        therapy=runs[0],
+        bolus=runs[1],
+        leased=bool(flags & _LEASED),
+        lease_lost=bool(flags & _LEASE_LOST),
+        self_test_failed=SelfTestItem(failed),
+        results=tuple(
+            Result(command_id, propose_type, CommandState(state), low_ul, high_ul)
+            for command_id, propose_type, state, low_ul, high_ul in results
+        ),
+    )
+    return StoredImage(generation, steps, reserved, memory)
+
+
+def _pack_settings(memory: Memory) -> bytes:
+    flags = (
+        _PRIMED * memory.primed
+        | _LEASED * memory.leased
+        | _LEASE_LOST * memory.lease_lost
+        | _THERAPY * (memory.therapy is not None)
+        | _BOLUS * (memory.bolus is not None)
+    )
+    return _SETTINGS.pack(
+        memory.step_volume_nl,
+        memory.previous_step_volume_nl,
+        memory.reservoir_ul,
+        memory.reservoir_at_steps,
+        memory.clock_utc_s,
+        memory.clock_set_at_us,
+        _or_none(memory.stood_since_us),
+        memory.clock_offset_s,
+        memory.clock_generation,
+        memory.generation,
+        memory.boot_id,
+        memory.last_command_id,
+        memory.self_test_failed,
+        flags,
+        len(memory.results),
+    )
+
+
+def _pack_run(run: Run) -> bytes:
+    head = _RUN.pack(
+        run.command_id,
+        run.propose_type,
+        run.mode,
+        run.step_ticks,
+        _or_none(run.steps),
+        _or_none(run.then_step_ticks),
+        run.ends_with_lease,
+        run.counted_steps,
+        run.doubtful_steps,
+        run.taken_up_at_steps,
+        len(run.canonical),
+    )
+    return head + run.canonical
+
+
+def _unpack_run(slot: bytes | bytearray, offset: int) -> tuple[Run, int]:
+    """A run, and where it ends."""
+    command_id, propose_type, mode, ticks, steps, then_ticks, leased, *counts, length = _RUN.unpack_from(slot, offset)
+    start = offset + _RUN.size
+    end = start + length
+    canonical = bytes(slot[start:end])
+    counted, doubtful, taken_up = counts
+    run = Run(
+        command_id,
+        propose_type,
+        canonical,
+        Mode(mode),
+        ticks,
+        _optional(steps),
+        _optional(then_ticks),
+        leased,
+        counted,
+        doubtful,
+        taken_up,
+    )
+    return run, end
+
+
+def _or_none(value: int | None) -> int:
+    return _NONE if value is None else value
+
+
+def _optional(value: int) -> int | None:
+    return None if value == _NONE else value

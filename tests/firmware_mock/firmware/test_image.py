@@ -1,0 +1,71 @@
+"""The image of the memory in a slot: what was packed comes back, and what was not is no image."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_mock.firmware.image import StoredImage, generation_of, pack_image, unpack_image
+from firmware_mock.firmware.memory import RESULTS_KEPT, Memory, Result, Run
+from protocol import CommandState, Mode, SelfTestItem
+
+FLOATS = st.floats(0.0, 1e6)
+U32 = st.integers(0, 2**32 - 1)
+U64 = st.integers(0, 2**64 - 1)
+COUNTS = st.integers(0, 2**63 - 1)
+RUNS = st.builds(
+    Run,
+    U64,
+    st.integers(0, 255),
+    st.binary(max_size=60),
+    st.sampled_from(Mode),
+    COUNTS,
+    steps=st.none() | COUNTS,
+    then_step_ticks=st.none() | COUNTS,
+    ends_with_lease=st.booleans(),
+    counted_steps=COUNTS,
+    doubtful_steps=COUNTS,
+    taken_up_at_steps=COUNTS,
+)
+RESULTS = st.builds(Result, U64, st.integers(0, 255), st.sampled_from(CommandState), FLOATS, FLOATS)
+MEMORIES = st.builds(
+    Memory,
+    FLOATS,
+    FLOATS,
+    FLOATS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.none() | COUNTS,
+    clock_offset_s=st.integers(-50_000, 50_000),
+    clock_generation=U32,
+    generation=U32,
+    boot_id=U32,
+    last_command_id=U64,
+    primed=st.booleans(),
+    therapy=st.none() | RUNS,
+    bolus=st.none() | RUNS,
+    leased=st.booleans(),
+    lease_lost=st.booleans(),
+    self_test_failed=st.builds(SelfTestItem, st.integers(0, 63)),
+    results=st.lists(RESULTS, max_size=RESULTS_KEPT).map(tuple),
+)
+IMAGES = st.builds(StoredImage, U32, U64, U64, MEMORIES)
+
+
+@given(IMAGES)
+def test_an_image_comes_back_as_it_was(image):
+    slot = pack_image(image).ljust(4096, b"\xff")
+    assert unpack_image(slot) == image
+    assert generation_of(slot) == image.generation
+
+
+@given(IMAGES, st.data())
+def test_a_flipped_bit_makes_it_no_image(image, data):
+    slot = bytearray(pack_image(image))
+    bit = data.draw(st.integers(0, 8 * len(slot) - 1))
+    slot[bit // 8] ^= 1 << bit % 8
+    assert unpack_image(slot.ljust(4096, b"\xff")) is None
+
+
+def test_an_empty_slot_holds_no_image():
+    assert unpack_image(b"\xff" * 4096) is None
+    assert unpack_image(bytes(4096)) is None
