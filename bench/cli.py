@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
+from bench.cli_campaign import campaign
 from bench.cli_protocol import protocol
 from bench.cli_wire import wire
 from bench.exit_codes import EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, print_json, tell
@@ -128,6 +129,7 @@ def validate_flow_calibration(
     sys.exit(0 if holds and all(bites.values()) else EXIT_NOT_PASSED)
 
 
+cli.add_command(campaign)
 cli.add_command(protocol)
 cli.add_command(wire)
 
