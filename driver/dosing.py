@@ -14,7 +14,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from driver.agreement import agreed, described, values_of
-from driver.clock import Clock, Deadline
 from driver.errors import (
     DoseNotStarted,
     DoseUncertain,
@@ -49,8 +48,6 @@ from protocol import (
 )
 
 RESULT_ROUNDS = 3
-TOKEN_POLL_S = 1.0
-MOST_TOKEN_LIFE_S = 120.0
 
 _FINAL = {CommandState.DONE: "done", CommandState.STOPPED: "stopped", CommandState.INTERRUPTED: "interrupted"}
 _KIND: dict[type[Proposable], str] = {
@@ -86,22 +83,20 @@ class Dose:
 
 
 class Dosing:
-    """The dosing commands of one pump and one host process; `io_clock` is that of the line, by which tokens expire.
+    """The dosing commands of one pump and one host process.
 
     `started` are the ids this process may have set going and whose end it has not seen; `uncertain` those, also of
     earlier processes, whose result the pump could not tell, with a description; `journal_fault` is the last failure to
     note an outcome, which harms no dose: the pump is asked for it again at the next opening.
     """
 
-    def __init__(self, link: Link, journal: Journal, io_clock: Clock) -> None:
+    def __init__(self, link: Link, journal: Journal) -> None:
         self._link = link
         self._journal = journal
-        self._io_clock = io_clock
         self.started: set[int] = set()
         self.uncertain: dict[int, str] = {}
         self.journal_fault: JournalError | None = None
         self._seen_by_pump: set[int] = set()
-        self._token_lives: dict[int, Deadline] = {}
 
     def reconcile(self) -> None:
         """Ask the pump for every command whose end the journal does not tell. What stays open is in `uncertain`."""
@@ -138,41 +133,33 @@ class Dosing:
         asked = replace(asked, command_id=id_)
         try:
             proposal = self._link.request(asked, Proposal)
-            token_life = Deadline(self._io_clock, min(proposal.expires_in_ms / 1000.0, MOST_TOKEN_LIFE_S))
             canonical = agreed(self._link.port, asked, proposal)
             self._journal.commit(id_, kind, values_of(canonical))
         except BaseException:
             self._write_outcome(id_, "refused", 0.0, 0.0)
             raise
-        return self._commit(id_, Commit(id_, proposal.token, proposal.digest), token_life)
+        return self._commit(id_, Commit(id_, proposal.token, proposal.digest))
 
     def result(self, id_: int) -> Dose:
         """Ask the pump what became of a command, and note it.
 
-        That it never saw it is believed when no COMMIT on its way can find a living token; until then it is asked on.
+        That it never saw it is final: the question kills the token, so no COMMIT still on its way can start it.
 
         Raises:
             DoseNotStarted: the pump never saw it.
             DoseUncertain: the pump does not answer, does not say, or has forgotten.
         """
-        token_life = self._token_lives.get(id_)
-        timeouts = 0
-        while timeouts < RESULT_ROUNDS:
+        for _ in range(RESULT_ROUNDS):
             try:
-                result = self._link.request(CommandResultRequest(id_), CommandResult)
+                return self._settle(id_, self._link.request(CommandResultRequest(id_), CommandResult))
             except LinkTimeout:
-                timeouts += 1
                 continue
             except (LinkError, TransportError) as error:
                 raise self._doubt(id_, error.sentence) from error
-            if result.state != CommandState.UNKNOWN or token_life is None or token_life.expired:
-                return self._settle(id_, result)
-            self._io_clock.sleep(min(token_life.remaining_s, TOKEN_POLL_S))
         raise self._doubt(id_, "the pump does not answer")
 
     def stopped(self) -> tuple[int, ...]:
         """The pump has confirmed a STOP: what ran is asked for its result. Gives what it says still runs."""
-        self._token_lives.clear()
         running = set()
         for id_ in sorted(self.started | set(self.uncertain)):
             with contextlib.suppress(DoseUncertain, DoseNotStarted):
@@ -197,11 +184,10 @@ class Dosing:
         self._journal.outcome(id_, "resolved", 0.0 if gave_once else None, volume_ul, by=by)
         del self.uncertain[id_]
 
-    def _commit(self, id_: int, commit: Commit, token_life: Deadline) -> Dose:
+    def _commit(self, id_: int, commit: Commit) -> Dose:
         """COMMIT and what became of it; an interrupt leaves the command in doubt, to be settled before the next."""
         try:
             self.started.add(id_)
-            self._token_lives = {id_: token_life}
             return self._committed(id_, commit)
         except DriverError:
             raise
@@ -213,7 +199,6 @@ class Dosing:
         try:
             return self._settle(id_, self._link.request(commit, CommandResult))
         except NakError as refusal:
-            self._token_lives.clear()
             try:
                 return self.result(id_)
             except DoseNotStarted:

@@ -55,7 +55,7 @@ def connect(
         dosing = None
         if journal is not None:
             journal.bind(hello.serial_number)
-            dosing = Dosing(link, journal, line_clock)
+            dosing = Dosing(link, journal)
             dosing.reconcile()
     except BaseException:
         link.close()

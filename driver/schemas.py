@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from driver.errors import LinkTimeout, VersionMismatch
@@ -100,6 +101,13 @@ class SchemaCache:
             replace_file(self.path(schema_hash), document)
 
 
+@cache
+def _own() -> tuple[frozenset[int], frozenset[int]]:
+    """All of our own message types and bulk objects."""
+    ours = own_schema()
+    return usable_types(ours), usable_records(ours)
+
+
 def layouts_of(link: Link, hello: Hello, cache: SchemaCache | None) -> Layouts:
     """What can be said to the pump; asks it only where its schema is neither ours nor in the cache.
 
@@ -110,8 +118,7 @@ def layouts_of(link: Link, hello: Hello, cache: SchemaCache | None) -> Layouts:
         TransportError: the port is lost.
     """
     if hello.schema_hash == SCHEMA_HASH:
-        ours = own_schema()
-        return Layouts(hello.firmware_version, usable_types(ours), usable_records(ours), ())
+        return Layouts(hello.firmware_version, *_own(), ())
     cache = cache if cache is not None else SchemaCache.in_default_directory()
     theirs = cache.read(hello.schema_hash)
     if theirs is None:

@@ -115,6 +115,22 @@ def new_proposal_kills_token(device: Device) -> None:
 
 
 @check(
+    "asking-kills-token",
+    "Asking for the result of a proposal that waits kills its token, so that UNKNOWN is the last word: a COMMIT still "
+    "on its way comes to nothing (BAD_TOKEN).",
+    uses=CALIBRATION_USES,
+)
+def asking_kills_token(device: Device) -> None:
+    line = device.line
+    request = device.harmless(device.next_command_id())
+    proposal = device.propose(request)
+    state = line.ask(CommandResultRequest(request.command_id), CommandResult).state
+    if state != CommandState.UNKNOWN:
+        raise Violation(f"a proposal that waits was given the state {state!r}, not UNKNOWN")
+    line.refusal(_commit(proposal), NakReason.BAD_TOKEN)
+
+
+@check(
     "stop-kills-token",
     "STOP needs no token and no lease, stops whatever runs, and kills all tokens: a late COMMIT cannot restart a "
     "stopped pump.",
@@ -242,6 +258,7 @@ DOSING = (
     wrong_token_refused,
     wrong_digest_refused,
     new_proposal_kills_token,
+    asking_kills_token,
     stop_kills_token,
     token_expires,
     stop_always_answered,

@@ -50,7 +50,9 @@ class Dosing:
         return self._therapy.result(commit.command_id)
 
     def result(self, request: CommandResultRequest) -> CommandResult:
-        """Answer a CommandResultRequest."""
+        """Answer a CommandResultRequest; of a proposal that waits, the token dies: no late COMMIT belies the answer."""
+        if request.command_id == self._tokens.pending_command_id:
+            self._tokens.kill()
         return self._therapy.result(request.command_id)
 
     def stop(self, _: Stop) -> Stopped:

@@ -233,7 +233,7 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "gives the lease to everybody": {"lease-held-for-others"},
         "stops for the holder only": {"lease-held-for-others"},
         "ignores the token": {"wrong-token-refused"},
-        "lets old tokens live": {"lease-runs-out", "new-proposal-kills-token"},
+        "lets old tokens live": {"asking-kills-token", "lease-runs-out", "new-proposal-kills-token"},
     },
     "contents": {
         "refuses unknown types as malformed": {"unknown-type-refused"},
@@ -260,7 +260,7 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "announces another SHA-256": {"bulk-read-whole", "bulk-resumed"},
         "tells another step volume": {"calibration-read"},
         "tells another boot of its firmware": {"firmware-read"},
-        "knows commands that nobody gave": {"unknown-command"},
+        "knows commands that nobody gave": {"asking-kills-token", "unknown-command"},
         "runs what was stopped": {"stop-kills-token"},
         "raises alarms when acknowledged": {"acknowledging-nothing"},
         "sets its own clock": {"therapy-clock-read"},

@@ -285,6 +285,7 @@ class HandPump:
 
     def _on_CommandResultRequest(self, message: Any) -> Message:  # noqa: N802
         id_ = message.command_id
+        self._proposals.pop(id_, None)
         command = self.commands.get(id_)
         if command is not None and not self.forgets:
             high_ul = command.delivered_ul + (1.0 if command.state == CommandState.INTERRUPTED else 0.0)

@@ -125,6 +125,18 @@ def test_a_newer_proposal_replaces_the_one_that_waits(host):
     assert pump.status().rate_ul_per_h == 200.0
 
 
+def test_asking_for_the_result_of_a_proposal_that_waits_kills_its_token_and_no_other(host):
+    pump = host()
+    proposal = pump.propose(ProposeContinuous(7, 100.0, 0))
+    assert pump.result(6).state == pump.result(8).state == CommandState.UNKNOWN
+    assert pump.commit(proposal).state == CommandState.RUNNING
+    proposal = pump.propose(ProposeContinuous(8, 200.0, 0))
+    assert pump.result(8).state == CommandState.UNKNOWN
+    assert pump.commit(proposal).reason == NakReason.BAD_TOKEN
+    assert pump.status().rate_ul_per_h == 100.0
+    assert pump.propose(ProposeContinuous(8, 200.0, 0)).command_id == 8
+
+
 def test_a_token_expires_and_says_how_long_it_was_good(host):
     pump = host()
     proposal = pump.propose(ProposeContinuous(1, 100.0, 0))
