@@ -112,7 +112,10 @@ class _Device:
 def _disturbed(choices: Choices, answer: Answer, replies: list[Answer], device: _Device) -> Answer:
     fate = choices.below(16)
     if fate == 1:
-        return replies[choices.below(len(replies))]
+        earlier = replies[choices.below(len(replies))]
+        # The session drops what came earlier, by its seq; an empty snapshot of then would look like one of now.
+        device.lied |= isinstance(earlier, BulkInformation) and earlier != answer
+        return earlier
     if fate == 2 and isinstance(answer, BulkData) and answer.data:
         device.damaged = True
         octets = bytearray(answer.data)
