@@ -10,20 +10,13 @@ CAPACITY_BYTES = 1 << 20
 
 
 class Inbox:
-    """Bytes received and not yet read. All methods may be called from either thread; one thread at a time takes.
-
-    Waiting is by a bare lock that `_wake_up` opens, since a Condition makes a new lock for each wait.
-    A wake-up that came after its wait had ended, or was interrupted, is taken back before the next.
-    """
+    """Bytes received and not yet read. All methods may be called from either thread."""
 
     def __init__(self, port: str, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._port = port
         self._capacity_bytes = capacity_bytes
         self._data = bytearray()
-        self._lock = threading.Lock()
-        self._wake = threading.Lock()
-        self._wake.acquire()
-        self._is_waited_for = False
+        self._changed = threading.Condition()
         self._failure: str | None = None
         self._closed = False
         self._dropped_bytes = 0
@@ -35,28 +28,28 @@ class Inbox:
 
     @property
     def in_waiting(self) -> int:
-        with self._lock:
+        with self._changed:
             if not self._data:
                 self._raise_if_over()
             return len(self._data)
 
     def put(self, data: bytes) -> None:
-        with self._lock:
+        with self._changed:
             room = self._capacity_bytes - len(self._data)
             self._data += data[:room]
             self._dropped_bytes += max(0, len(data) - room)
-            self._wake_up()
+            self._changed.notify()
 
     def fail(self, reason: str) -> None:
         """The port is lost; what arrived before can still be read."""
-        with self._lock:
+        with self._changed:
             self._failure = self._failure or reason
-            self._wake_up()
+            self._changed.notify()
 
     def close(self) -> None:
-        with self._lock:
+        with self._changed:
             self._closed = True
-            self._wake_up()
+            self._changed.notify()
 
     def take(self, timeout_s: float) -> bytes:
         """All bytes, waiting for the first.
@@ -65,15 +58,9 @@ class Inbox:
             PortLost: nothing is left and the port is gone.
             TransportError: nothing is left and the port was closed here.
         """
-        with self._lock:
-            waits = timeout_s > 0.0 and not self._is_over_or_filled()
-            if waits:
-                self._wake.acquire(blocking=False)
-                self._is_waited_for = True
-        if waits:
-            self._wake.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX))
-        with self._lock:
-            self._is_waited_for = False
+        with self._changed:
+            if not self._data:
+                self._changed.wait_for(self._is_over_or_filled, max(0.0, timeout_s))
             if not self._data:
                 self._raise_if_over()
             data = bytes(self._data)
@@ -86,13 +73,8 @@ class Inbox:
             PortLost: the port is gone.
             TransportError: the port was closed here.
         """
-        with self._lock:
+        with self._changed:
             self._raise_if_over()
-
-    def _wake_up(self) -> None:
-        if self._is_waited_for:
-            self._is_waited_for = False
-            self._wake.release()
 
     def _is_over_or_filled(self) -> bool:
         return bool(self._data) or self._failure is not None or self._closed
