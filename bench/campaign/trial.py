@@ -179,7 +179,7 @@ class _Trial:
                 self._host.run_basal(BASAL_UL_PER_H)
                 self._basal_is_due = False
             story = self._given(plan)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is a finding
             self._note(error)
             return True
         self._stories.append(story)
@@ -190,7 +190,7 @@ class _Trial:
         if self._fault is None:
             try:
                 self._finish()
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is a finding
                 self._note(error)
         truth = self._truth()
         self._world.close()

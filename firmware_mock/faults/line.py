@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from firmware_mock.faults.armed import Afflicted, Armed
 from firmware_mock.faults.frame_acts import Piece, frames_of, pieces, type_of
@@ -190,7 +191,7 @@ class FaultyPort(Port):
             else:
                 due_ns = self.world.now_ns + delay_ns
                 self.last_arrival_ns = max(self.last_arrival_ns, due_ns)
-                self.world.at(due_ns, lambda data=data: self._put_on_line(data, direction))  # type: ignore[misc]
+                self.world.at(due_ns, partial(self._put_on_line, data, direction))
 
     def _put_on_line(self, data: bytes, direction: Direction) -> None:
         if direction is Direction.TO_HOST:
