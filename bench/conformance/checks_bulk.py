@@ -8,7 +8,6 @@ from fastcrc import crc32
 
 from bench.conformance.check import NotApplicable, Violation, check
 from bench.conformance.device import Device
-from bench.conformance.exchange import decoded, described
 from protocol import (
     BULK_RECORDS,
     BulkData,
@@ -18,7 +17,6 @@ from protocol import (
     BulkRead,
     Capability,
     DecodeError,
-    Nak,
     NakReason,
 )
 from protocol.registry import DEFINITIONS
@@ -114,11 +112,8 @@ def _objects(device: Device) -> list[BulkObject]:
             continue
         if number is BulkObject.EVENT_LOG and not device.can & Capability.EVENT_LOG:
             continue
-        reply = decoded(device.line.reply(device.line.sent(BulkOpen(number, 0)), "BulkOpen"))
-        if isinstance(reply, BulkInformation):
+        if device.supports(BulkOpen(number, 0), BulkInformation, f"BulkOpen of {number.name}"):
             found.append(number)
-        elif not isinstance(reply, Nak) or reply.reason != NakReason.UNSUPPORTED:
-            raise Violation(f"BulkOpen of {number.name} was answered with {described(reply)}")
     if not found:
         raise NotApplicable("it has no bulk object that it lays out as we do")
     return found

@@ -6,12 +6,9 @@ from itertools import pairwise
 
 from bench.conformance.check import NotApplicable, Violation, check
 from bench.conformance.device import Device
-from bench.conformance.exchange import decoded, described
 from protocol import (
     Message,
     MotorTelemetry,
-    Nak,
-    NakReason,
     PowerTelemetry,
     Stream,
     Subscribe,
@@ -92,11 +89,8 @@ def _streams(device: Device) -> list[Stream]:
     for stream, sample in SAMPLE_TYPES.items():
         if sample.TYPE not in device.usable:
             continue
-        reply = decoded(device.line.reply(device.line.sent(Subscribe(stream, 0)), "Subscribe"))
-        if isinstance(reply, Subscription):
+        if device.supports(Subscribe(stream, 0), Subscription, f"Subscribe to {stream.name}"):
             found.append(stream)
-        elif not isinstance(reply, Nak) or reply.reason != NakReason.UNSUPPORTED:
-            raise Violation(f"Subscribe to {stream.name} was answered with {described(reply)}")
     if not found:
         raise NotApplicable("it has no stream that it lays out as we do")
     return found

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from bench.conformance.check import NotApplicable, Violation
-from bench.conformance.exchange import Exchange
+from bench.conformance.exchange import Exchange, decoded, described
 from protocol import (
     Ack,
     Calibration,
@@ -15,7 +15,10 @@ from protocol import (
     Lease,
     LeaseRelease,
     LeaseRequest,
+    Message,
     Mode,
+    Nak,
+    NakReason,
     OnLeaseLoss,
     Proposal,
     ProposeCalibration,
@@ -98,6 +101,19 @@ class Device:
         lease = self.line.ask(LeaseRequest(0, duration_ms, HOLDER), Lease)
         self._leases.append(lease.lease_id)
         return lease
+
+    def supports(self, request: Message, answer: type[Message], what: str) -> bool:
+        """Whether it answers a request for something that it may do without, or says that it has not got it.
+
+        Raises:
+            Violation: it says anything else.
+        """
+        reply = decoded(self.line.reply(self.line.sent(request), type(request).__name__))
+        if isinstance(reply, Nak) and reply.reason == NakReason.UNSUPPORTED:
+            return False
+        if not isinstance(reply, answer):
+            raise Violation(f"{what} was answered with {described(reply)}")
+        return True
 
     def allowed_rate_ul_per_h(self) -> float:
         """A rate that it takes for continuous infusion.
