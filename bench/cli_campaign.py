@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN_FINDINGS = 10
 
 
-@click.command("campaign")
+@click.group("campaign", invoke_without_command=True)
 @click.option("--doses", type=click.IntRange(min=1), default=10_000, show_default=True, help="Faulted doses.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Fixes all that is random.")
 @click.option("--faults", default=None, help="Kinds, comma-separated; all of them without it.")
@@ -29,7 +29,9 @@ SHOWN_FINDINGS = 10
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="With --trial: keep its plan in a file.")
 @click.option("--replay", type=click.Path(path_type=Path, dir_okay=False), help="Run a trial from such a file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.pass_context
 def campaign(
+    context: click.Context,
     doses: int,
     seed: int,
     faults: str | None,
@@ -45,6 +47,8 @@ def campaign(
     The counts depend on seed, doses and faults alone, not on the number of workers. Exit 0: nothing was found; 1:
     something was, or a fault never acted; each finding comes with the command that replays it.
     """
+    if context.invoked_subcommand is not None:
+        return
     from concurrent.futures import ProcessPoolExecutor
 
     from bench.campaign.campaign import Selection, run_campaign

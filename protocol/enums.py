@@ -92,7 +92,8 @@ class CommandState(IntEnum):
 
     UNKNOWN: the pump never saw this id, which is above the highest it has seen.
     FORGOTTEN: the id is below the highest, and its result is no longer stored: the dose is uncertain.
-    STOPPED: ended early by STOP; part of it was delivered. INTERRUPTED: ended by a reset.
+    STOPPED: ended early by STOP; part of it was delivered. INTERRUPTED: ended by a reset. FAILED: ended, or not given
+    in full, because the pump saw a fault of its own, a stalled motor.
     """
 
     UNKNOWN = 0
@@ -101,6 +102,7 @@ class CommandState(IntEnum):
     DONE = 3
     STOPPED = 4
     INTERRUPTED = 5
+    FAILED = 6
 
 
 class Stream(IntEnum):

@@ -148,7 +148,7 @@ def therapy_read(device: Device) -> None:
 def unknown_command(device: Device) -> None:
     command_id = device.next_command_id()
     result = device.line.ask(CommandResultRequest(command_id), CommandResult)
-    if result != CommandResult(command_id, CommandState.UNKNOWN, 0.0, 0.0):
+    if result != CommandResult(command_id, CommandState.UNKNOWN, 0.0, 0.0, 0):
         raise Violation(f"of command {command_id}, which nobody gave, it says {result}")
 
 

@@ -46,20 +46,19 @@ class Dosing:
             RefusedRequest: the token is not good.
         """
         if commit.command_id > self._nvram.memory.last_command_id and not self._nvram.is_lost:
-            self._tokens.redeem(commit).carry_out()
+            self._tokens.redeem(commit).carry_out(commit.token)
         return self._therapy.result(commit.command_id)
 
     def result(self, request: CommandResultRequest) -> CommandResult:
         """Answer a CommandResultRequest; of a proposal that waits, the token dies: no late COMMIT belies the answer."""
-        if request.command_id == self._tokens.pending_command_id:
+        if (pending := self._tokens.pending) is not None and request.command_id == pending.command_id:
             self._tokens.kill()
         return self._therapy.result(request.command_id)
 
     def stop(self, _: Stop) -> Stopped:
         """Answer a STOP: all stands still, and no waiting token brings it back."""
         self._therapy.stop()
-        pending_id = self._tokens.pending_command_id
-        if pending_id is not None:
+        if (pending := self._tokens.pending) is not None:
             self._tokens.kill()
-            self._therapy.burn(pending_id)
+            self._therapy.burn(pending.command_id, pending.token)
         return self._stopped()

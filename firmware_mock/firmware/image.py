@@ -17,8 +17,8 @@ from protocol import CommandState, Mode, SelfTestItem
 
 _HEAD = Struct("<IHQQ")
 _SETTINGS = Struct("<dddQqqqiIIIQHBB")
-_RUN = Struct("<QBBQqq?QQQH")
-_RESULT = Struct("<QBBdd")
+_RUN = Struct("<QQBBQqq?QQQH")
+_RESULT = Struct("<QQBBdd")
 _CRC = Struct("<I")
 _NONE = -1
 _PRIMED, _LEASED, _LEASE_LOST, _THERAPY, _BOLUS = 1, 2, 4, 8, 16
@@ -41,7 +41,7 @@ def pack_image(image: StoredImage) -> bytes:
     parts = [_pack_settings(memory), *(_pack_run(run) for run in runs if run is not None)]
     for result in memory.results:
         volumes = (result.delivered_low_ul, result.delivered_high_ul)
-        parts.append(_RESULT.pack(result.command_id, result.propose_type, result.state, *volumes))
+        parts.append(_RESULT.pack(result.command_id, result.token, result.propose_type, result.state, *volumes))
     body = b"".join(parts)
     length = _HEAD.size + len(body) + _CRC.size
     octets = _HEAD.pack(image.generation, length, image.steps, image.reserved) + body
@@ -93,8 +93,8 @@ def unpack_image(slot: bytes | bytearray) -> StoredImage | None:
         lease_lost=bool(flags & _LEASE_LOST),
         self_test_failed=SelfTestItem(failed),
         results=tuple(
-            Result(command_id, propose_type, CommandState(state), low_ul, high_ul)
-            for command_id, propose_type, state, low_ul, high_ul in results
+            Result(command_id, token, propose_type, CommandState(state), low_ul, high_ul)
+            for command_id, token, propose_type, state, low_ul, high_ul in results
         ),
     )
     return StoredImage(generation, steps, reserved, memory)
@@ -130,6 +130,7 @@ def _pack_settings(memory: Memory) -> bytes:
 def _pack_run(run: Run) -> bytes:
     head = _RUN.pack(
         run.command_id,
+        run.token,
         run.propose_type,
         run.mode,
         run.step_ticks,
@@ -146,17 +147,20 @@ def _pack_run(run: Run) -> bytes:
 
 def _unpack_run(slot: bytes | bytearray, offset: int) -> tuple[Run, int]:
     """A run, and where it ends."""
-    command_id, propose_type, mode, ticks, steps, then_ticks, leased, *counts, length = _RUN.unpack_from(slot, offset)
+    command_id, token, propose_type, mode, *ticks, leased, counted, doubtful, taken_up, length = _RUN.unpack_from(
+        slot, offset
+    )
     start = offset + _RUN.size
     end = start + length
     canonical = bytes(slot[start:end])
-    counted, doubtful, taken_up = counts
+    step_ticks, steps, then_ticks = ticks
     run = Run(
         command_id,
+        token,
         propose_type,
         canonical,
         Mode(mode),
-        ticks,
+        step_ticks,
         _optional(steps),
         _optional(then_ticks),
         leased,

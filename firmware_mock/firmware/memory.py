@@ -17,11 +17,12 @@ class Run:
 
     `counted_steps` were made before the motor last took it up, at the step count `taken_up_at_steps`, and up to
     `doubtful_steps` more, which power cuts left uncertain; `steps` is what was left then if all of those were made. A
-    bridge goes on with `then_step_ticks`. `propose_type` and `canonical` are those of its PROPOSE. One that
+    bridge goes on with `then_step_ticks`. `token`, `propose_type` and `canonical` are those of its proposal. One that
     `ends_with_lease` was started under the control lease that is held and stops when that runs out.
     """
 
     command_id: int
+    token: int
     propose_type: int
     canonical: bytes
     mode: Mode
@@ -43,6 +44,7 @@ class Run:
         made = high_steps - self.taken_up_at_steps
         return Run(
             self.command_id,
+            self.token,
             self.propose_type,
             self.canonical,
             self.mode,
@@ -60,10 +62,11 @@ class Run:
 class Result:
     """How a command ended, and between what volumes lies what it delivered, in µL.
 
-    `propose_type` is that of its PROPOSE, 0 for an id that was used up without one being carried out.
+    `token` and `propose_type` are those of its proposal; the type is 0 where that was never carried out.
     """
 
     command_id: int
+    token: int
     propose_type: int
     state: CommandState
     delivered_low_ul: float = 0.0

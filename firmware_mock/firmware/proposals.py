@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias, get_args
 
@@ -67,10 +67,10 @@ _AnyBolus = ProposeBolus | ProposePrime
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated proposal: its canonical form, and what COMMIT does."""
+    """A validated proposal: its canonical form, and what COMMIT under a token does."""
 
     canonical: Supported
-    carry_out: Callable[[], None]
+    carry_out: Callable[[int], None]
 
 
 class Planner:
@@ -146,6 +146,7 @@ class Planner:
         self._refuse_during_bolus()
         run = Run(
             canonical.command_id,
+            0,
             canonical.TYPE,
             encode_payload(canonical),
             mode,
@@ -154,7 +155,7 @@ class Planner:
             then_ticks,
             ends_with_lease,
         )
-        return Plan(canonical, lambda: self._therapy.start(run))
+        return Plan(canonical, lambda token: self._therapy.start(replace(run, token=token)))
 
     def _bolus(self, proposed: _AnyBolus) -> Plan:
         steps = self._steps(proposed.volume_ul)
@@ -168,8 +169,8 @@ class Planner:
             raise RefusedRequest(NakReason.WRONG_STATE, "primed already; again only after a refill")
         canonical = type(proposed)(proposed.command_id, steps * self._accounts.step_volume_ul, self._realised(ticks))
         mode = Mode.PRIMING if is_prime else Mode.BOLUS
-        run = Run(canonical.command_id, canonical.TYPE, encode_payload(canonical), mode, ticks, steps)
-        return Plan(canonical, lambda: self._therapy.start_bolus(run))
+        run = Run(canonical.command_id, 0, canonical.TYPE, encode_payload(canonical), mode, ticks, steps)
+        return Plan(canonical, lambda token: self._therapy.start_bolus(replace(run, token=token)))
 
     def _calibration(self, proposed: ProposeCalibration) -> Plan:
         nominal_nl = self._profile.step_volume_nl
@@ -177,18 +178,22 @@ class Planner:
         _check_range("step_volume_nl", proposed.step_volume_nl, nominal_nl - span_nl, nominal_nl + span_nl, "nL")
         if self._therapy.mode is not Mode.STOPPED:
             raise RefusedRequest(NakReason.WRONG_STATE, "calibration is written only while stopped")
-        return Plan(proposed, lambda: self._settings.calibrate(proposed.command_id, proposed.step_volume_nl))
+        return Plan(
+            proposed, lambda token: self._settings.calibrate(proposed.command_id, token, proposed.step_volume_nl)
+        )
 
     def _refill(self, proposed: ProposeRefill) -> Plan:
         _check_range("volume_ul", proposed.volume_ul, 0.0, self._profile.reservoir_volume_ul, "uL")
-        return Plan(proposed, lambda: self._settings.refill(proposed.command_id, proposed.volume_ul))
+        return Plan(proposed, lambda token: self._settings.refill(proposed.command_id, token, proposed.volume_ul))
 
     def _therapy_clock(self, proposed: ProposeTherapyClock) -> Plan:
         _check_range("utc_s", proposed.utc_s, 0, _LAST_UTC_S, "s")
         _check_range("utc_offset_s", proposed.utc_offset_s, FARTHEST_WEST_S, FARTHEST_EAST_S, "s")
         return Plan(
             proposed,
-            lambda: self._settings.set_therapy_clock(proposed.command_id, proposed.utc_s, proposed.utc_offset_s),
+            lambda token: self._settings.set_therapy_clock(
+                proposed.command_id, token, proposed.utc_s, proposed.utc_offset_s
+            ),
         )
 
     def _realised(self, ticks: int) -> float:

@@ -30,18 +30,18 @@ class Settings:
         self._logs = logs
         self._announce = announce
 
-    def calibrate(self, command_id: int, step_volume_nl: float) -> None:
+    def calibrate(self, command_id: int, token: int, step_volume_nl: float) -> None:
         """Write a step volume; the motor stands still."""
-        self._write(ProposeCalibration, command_id, self._accounts.calibrated(step_volume_nl))
+        self._write(ProposeCalibration, command_id, token, self._accounts.calibrated(step_volume_nl))
         self._logs.add_calibration(command_id, step_volume_nl)
         self._announce(EventCode.CALIBRATION_WRITTEN, command_id)
 
-    def refill(self, command_id: int, volume_ul: float) -> None:
+    def refill(self, command_id: int, token: int, volume_ul: float) -> None:
         """Take a volume as what the reservoir now holds; it may be primed again unless that is under way."""
-        self._write(ProposeRefill, command_id, self._accounts.refilled(volume_ul))
+        self._write(ProposeRefill, command_id, token, self._accounts.refilled(volume_ul))
         self._announce(EventCode.REFILLED, command_id)
 
-    def set_therapy_clock(self, command_id: int, utc_s: int, utc_offset_s: int) -> None:
+    def set_therapy_clock(self, command_id: int, token: int, utc_s: int, utc_offset_s: int) -> None:
         """Let the therapy clock show this time now."""
         memory = self._nvram.memory
         memory = replace(
@@ -51,9 +51,9 @@ class Settings:
             clock_offset_s=utc_offset_s,
             clock_generation=memory.clock_generation + 1,
         )
-        self._write(ProposeTherapyClock, command_id, memory)
+        self._write(ProposeTherapyClock, command_id, token, memory)
         self._announce(EventCode.CLOCK_SET, command_id)
 
-    def _write(self, proposed: type[Message], command_id: int, memory: Memory) -> None:
-        done = Result(command_id, proposed.TYPE, CommandState.DONE)
+    def _write(self, proposed: type[Message], command_id: int, token: int, memory: Memory) -> None:
+        done = Result(command_id, token, proposed.TYPE, CommandState.DONE)
         self._nvram.write(replace(memory, last_command_id=command_id, results=memory.ended(done)))

@@ -106,9 +106,9 @@ class Therapy:
         self._motor.run_steps(run.step_ticks, run.steps, self._nvram.guarded(self._bolus_done))
         self._announce(EventCode.STARTED, run.command_id)
 
-    def burn(self, command_id: int) -> None:
+    def burn(self, command_id: int, token: int) -> None:
         """Mark an id as used without delivering anything: it was proposed when STOP came."""
-        stopped = Result(command_id, 0, CommandState.STOPPED)
+        stopped = Result(command_id, token, 0, CommandState.STOPPED)
         self._write(replace(self._nvram.memory, last_command_id=command_id), stopped)
 
     def stop(self) -> None:
@@ -159,13 +159,12 @@ class Therapy:
         memory = self._nvram.memory
         for run in (memory.therapy, memory.bolus):
             if run is not None and run.command_id == command_id:
-                running = self._ended(run, CommandState.RUNNING)
-                return CommandResult(command_id, running.state, running.delivered_low_ul, running.delivered_high_ul)
+                return _told(self._ended(run, CommandState.RUNNING))
         for result in memory.results:
             if result.command_id == command_id:
-                return CommandResult(command_id, result.state, result.delivered_low_ul, result.delivered_high_ul)
+                return _told(result)
         known = command_id > 0 and (self._nvram.is_lost or command_id <= memory.last_command_id)
-        return CommandResult(command_id, CommandState.FORGOTTEN if known else CommandState.UNKNOWN, 0.0, 0.0)
+        return CommandResult(command_id, CommandState.FORGOTTEN if known else CommandState.UNKNOWN, 0.0, 0.0, 0)
 
     def _stop(self, memory: Memory) -> None:
         active_id = self.active_command_id
@@ -213,7 +212,7 @@ class Therapy:
         return self._result(run, state)
 
     def _result(self, run: Run, state: CommandState) -> Result:
-        return Result(run.command_id, run.propose_type, state, *self._accounts.delivered_by_ul(run))
+        return Result(run.command_id, run.token, run.propose_type, state, *self._accounts.delivered_by_ul(run))
 
     def _write(self, memory: Memory, *ended: Result) -> None:
         """Write the image with more results, and then the records of those."""
@@ -224,3 +223,9 @@ class Therapy:
         for result in ended:
             if result.propose_type:
                 self._logs.add_dose(result)
+
+
+def _told(result: Result) -> CommandResult:
+    return CommandResult(
+        result.command_id, result.state, result.delivered_low_ul, result.delivered_high_ul, result.token
+    )

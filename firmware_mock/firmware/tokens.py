@@ -28,9 +28,9 @@ class Tokens:
         self._pending: _Pending | None = None
 
     @property
-    def pending_command_id(self) -> int | None:
-        """The id that waits, None without one."""
-        return None if self._pending is None else self._pending.proposal.command_id
+    def pending(self) -> Proposal | None:
+        """The proposal that waits, None without one."""
+        return None if self._pending is None else self._pending.proposal
 
     def issue(self, plan: Plan) -> Proposal:
         """The reply to a PROPOSE that was found good."""

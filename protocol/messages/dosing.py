@@ -87,16 +87,22 @@ class CommandResultRequest(Message, frozen=True):
         "state" / Enum(Int8ul, CommandState),
         "delivered_low_ul" / Float64l,
         "delivered_high_ul" / Float64l,
+        "token" / Int64ul,
     ),
     to=[Commit, CommandResultRequest],
 )
 class CommandResult(Message, frozen=True):
-    """What became of a dosing command; what it delivered lies between the two volumes."""
+    """What became of a dosing command; what it delivered lies between the two volumes.
+
+    `token` is that of the proposal the id was used up for, 0 where there is none: a host that committed under another
+    one sees that its own was never carried out.
+    """
 
     command_id: int
     state: CommandState | int
     delivered_low_ul: float
     delivered_high_ul: float
+    token: int
 
 
 @request(0x15, Struct())

@@ -174,7 +174,7 @@ def test_every_single_bit_flip_of_a_frame_is_refused_as_by_the_stream_decoder() 
 
 @pytest.mark.usefixtures("fewest_rows")
 def test_the_payload_bits_of_a_nan_survive() -> None:
-    payload = bytearray(25)
+    payload = bytearray(33)
     struct.pack_into("<Q", payload, 9, QUIET_NAN_WITH_PAYLOAD)
     volume = decode_batch(encode_frame(0x93, 1, bytes(payload)) * 70)[0x93]["delivered_low_ul"]
     assert set(volume.copy().view("<u8").tolist()) == {QUIET_NAN_WITH_PAYLOAD}

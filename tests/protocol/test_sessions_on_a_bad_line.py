@@ -56,7 +56,7 @@ def test_each_command_is_acted_on_at_most_once_and_answered_by_its_own_result(
             for request in device.receive(to_device.carries(host.data_to_send()), now):
                 assert isinstance(request.message, CommandResultRequest)
                 acted.append(request.message.command_id)
-                device.reply(request.seq, CommandResult(request.message.command_id, CommandState.DONE, 0.0, 0.0))
+                device.reply(request.seq, CommandResult(request.message.command_id, CommandState.DONE, 0.0, 0.0, 9))
             events += host.receive(to_host.carries(device.data_to_send()), now)
             if not events:
                 now += 1.0

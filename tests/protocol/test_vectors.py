@@ -135,9 +135,10 @@ VECTORS = [
     ),
     (
         # Infinity: exponent 0x7FF, fraction 0.
-        CommandResult(2**64 - 1, CommandState.INTERRUPTED, 0.0, math.inf),
+        CommandResult(2**64 - 1, CommandState.INTERRUPTED, 0.0, math.inf, 2),
         5,
-        "10 93 05 00 19 00 | FF FF FF FF FF FF FF FF 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 F0 7F",
+        """10 93 05 00 21 00 | FF FF FF FF FF FF FF FF 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 F0 7F
+        02 00 00 00 00 00 00 00""",
     ),
     (Calibration(0.0, 0.0, 0.0, 1), 6, f"10 96 06 00 1C 00 | {ZEROS_20} 00 00 00 00 01 00 00 00"),
     (Ack(), 7, "10 A0 07 00 00 00"),

@@ -84,7 +84,7 @@ class SaysAnotherDigest:
 class CommitsTooLate:
     def device_sent(self, run) -> list[bytes]:
         if run.intact and run.type == Nak.TYPE and run.payload[0] == NakReason.EXPIRED:
-            done = CommandResult(1, CommandState.DONE, 0.0, 0.0)
+            done = CommandResult(1, CommandState.DONE, 0.0, 0.0, 0)
             return [run.sent_as(type=CommandResult.TYPE, payload=encode_payload(done))]
         return [run.raw]
 
@@ -171,7 +171,7 @@ class OldTokensLive:
         if (proposal := run.message(Proposal)) is not None:
             self._issued.add(encode_payload(Commit(proposal.command_id, proposal.token, proposal.digest)))
         if run.type == Nak.TYPE and run.seq in self._late and run.payload[0] == NakReason.BAD_TOKEN:
-            done = CommandResult(1, CommandState.DONE, 0.0, 0.0)
+            done = CommandResult(1, CommandState.DONE, 0.0, 0.0, 0)
             return [run.sent_as(type=CommandResult.TYPE, payload=encode_payload(done))]
         return [run.raw]
 

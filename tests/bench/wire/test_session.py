@@ -67,7 +67,7 @@ def test_a_session_reads_as_one_line_for_each_frame():
         (1.5, TO_HOST, encode(Stopped(1_500_000, 42, 0.35000000000000003), seq=7)),
         (20.0, TO_HOST, encode(Event(3, 2_000_000, EventCode.STOPPED, -1))),
         (30.25, TO_DEVICE, encode(CommandResultRequest(9), seq=8)),
-        (31.0, TO_HOST, encode(CommandResult(9, CommandState.DONE, 0.1, 2.0), seq=8)),
+        (31.0, TO_HOST, encode(CommandResult(9, CommandState.DONE, 0.1, 2.0, 7), seq=8)),
         (32.0, TO_DEVICE, encode(CommandResultRequest(9), seq=9)),
         (33.0, TO_HOST, encode(Nak(NakReason.BUSY, 'say "please"'), seq=9)),
     )
@@ -78,7 +78,7 @@ def test_a_session_reads_as_one_line_for_each_frame():
     0.020000 <-- Event                seq 0      sequence=3  device_time=2000000 µs  code=STOPPED  argument=-1
     0.030250 --> CommandResultRequest seq 8      command_id=9
     0.031000 <-- CommandResult        seq 8      command_id=9  state=DONE  delivered_low=0.1 µL  delivered_high=2 µL  \
-[answers CommandResultRequest after 0.750 ms]
+token=7  [answers CommandResultRequest after 0.750 ms]
     0.032000 --> CommandResultRequest seq 9      command_id=9
     0.033000 <-- Nak                  seq 9      reason=BUSY  detail="say \\"please\\""  [answers CommandResultRequest \
 after 1.000 ms]

@@ -289,9 +289,9 @@ class HandPump:
         command = self.commands.get(id_)
         if command is not None and not self.forgets:
             high_ul = command.delivered_ul + (1.0 if command.state == CommandState.INTERRUPTED else 0.0)
-            return CommandResult(id_, command.state, command.delivered_ul, high_ul)
+            return CommandResult(id_, command.state, command.delivered_ul, high_ul, id_ * 7)
         state = CommandState.FORGOTTEN if id_ <= self.last_id else CommandState.UNKNOWN
-        return CommandResult(id_, state, 0.0, 0.0)
+        return CommandResult(id_, state, 0.0, 0.0, 0)
 
     def _on_Stop(self, _: Any) -> Message:  # noqa: N802
         for command in self.commands.values():

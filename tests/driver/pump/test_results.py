@@ -76,7 +76,7 @@ def test_volumes_that_cannot_be_leave_the_dose_uncertain_and_the_pump_to_be_stop
     open_pump, wire, device, disk, state, volumes
 ):
     tell = device._on_CommandResultRequest
-    device._on_CommandResultRequest = lambda m: CommandResult(m.command_id, state, *volumes)
+    device._on_CommandResultRequest = lambda m: CommandResult(m.command_id, state, *volumes, m.command_id * 7)
     with open_pump() as pump:
         with pytest.raises(DoseUncertain, match="because the pump says that it delivered between"):
             pump.start(Continuous(20.0))
@@ -148,7 +148,7 @@ def test_a_commit_that_is_on_disk_and_was_not_sent_blocks_no_later_dose(open_pum
 @pytest.mark.parametrize("setting", [lambda p: p.refill(18_000.0), lambda p: p.write_calibration(10.5)])
 def test_a_setting_that_the_pump_does_not_call_done_is_not_said_to_be_in_force(open_pump, device, state, setting):
     tell = device._on_CommandResultRequest
-    device._on_CommandResultRequest = lambda m: CommandResult(m.command_id, state, 0.0, 0.0)
+    device._on_CommandResultRequest = lambda m: CommandResult(m.command_id, state, 0.0, 0.0, m.command_id * 7)
     with open_pump() as pump:
         with pytest.raises(DoseUncertain, match=rf"says {state.name} instead of DONE; read the") as caught:
             setting(pump)

@@ -14,6 +14,7 @@ COUNTS = st.integers(0, 2**63 - 1)
 RUNS = st.builds(
     Run,
     U64,
+    U64,
     st.integers(0, 255),
     st.binary(max_size=60),
     st.sampled_from(Mode),
@@ -25,7 +26,7 @@ RUNS = st.builds(
     doubtful_steps=COUNTS,
     taken_up_at_steps=COUNTS,
 )
-RESULTS = st.builds(Result, U64, st.integers(0, 255), st.sampled_from(CommandState), FLOATS, FLOATS)
+RESULTS = st.builds(Result, U64, U64, st.integers(0, 255), st.sampled_from(CommandState), FLOATS, FLOATS)
 MEMORIES = st.builds(
     Memory,
     FLOATS,

@@ -10,7 +10,6 @@ from firmware_mock.firmware.image import unpack_image
 from protocol import (
     BulkObject,
     BulkReader,
-    CommandResult,
     CommandState,
     Commit,
     Mode,
@@ -228,7 +227,9 @@ def check_doses(pump, made, memory, *, is_second):
     assert memory.bolus is None or made.starts[memory.bolus.command_id] <= 1
     doses = pump.pull(BulkReader(BulkObject.DOSE_HISTORY))
     results = [pump.result(dose.command_id) for dose in doses]
-    assert [CommandResult(d.command_id, d.state, d.delivered_low_ul, d.delivered_high_ul) for d in doses] == results
+    assert [(d.command_id, d.state, d.delivered_low_ul, d.delivered_high_ul) for d in doses] == [
+        (r.command_id, r.state, r.delivered_low_ul, r.delivered_high_ul) for r in results
+    ]
     assert len({dose.command_id for dose in doses}) == len(doses)
     over = [result for result in map(pump.result, range(1, 3)) if result.state not in NO_END]
     assert {dose.command_id for dose in doses} >= {r.command_id for r in over if steps[r.command_id]}

@@ -95,7 +95,7 @@ CHECKS: list[tuple[Message, str, list[str]]] = [
         ],
     ),
     (
-        CommandResult(2**64 - 1, CommandState.INTERRUPTED, -1.5, 1e300),
+        CommandResult(2**64 - 1, CommandState.INTERRUPTED, -1.5, 1e300, 2**64 - 1),
         "command_result",
         [
             "m->command_id == UINT64_MAX",

@@ -86,7 +86,7 @@ def test_a_session_is_shown_with_names_and_values(dissect: Dissect) -> None:
             encode(status, seq=0xFFFE),
             b"\0\0" + encode(Event(3, 4, EventCode.LOW_BATTERY, -5)) + b"\0\0",
             _damaged(encode(status, seq=6)),
-            encode(CommandResult(1, 200, 0.25, 0.5), seq=7),
+            encode(CommandResult(1, 200, 0.25, 0.5, 9), seq=7),
             encode(Nak(NakReason.SEQ_REUSED, "déjà vu"), seq=8),
         ]
     )
