@@ -1,68 +1,140 @@
 """Pump model profiles: the figures of a model, each with its source and how far it can be trusted.
 
-`ModelProfile` is the single list of figures. All faults of a file are reported at once, with file, key and cure.
+`profile_figures` lists the figures. All faults of a file are reported at once, with file, key and cure.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from protocol.errors import ProfileError
+from protocol.profile_faults import Checked, check
+from protocol.profile_figures import (
+    Body,
+    Cells,
+    ConstantFlow,
+    Figure,
+    Magnet,
+    Metering,
+    OcclusionSensor,
+    Peristaltic,
+    PowerSource,
+    Programming,
+    ServiceLife,
+    Sounder,
+    Supply,
+    ValveGated,
+)
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Percentage = Annotated[float, Field(gt=0, lt=100)]
-Count = Annotated[int, Field(gt=0)]
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
+__all__ = [
+    "Body",
+    "Cells",
+    "ConstantFlow",
+    "Figure",
+    "Magnet",
+    "Metering",
+    "ModelProfile",
+    "OcclusionSensor",
+    "Peristaltic",
+    "PowerSource",
+    "Programming",
+    "ServiceLife",
+    "Sounder",
+    "Supply",
+    "ValveGated",
+    "load_model",
+    "model_names",
+]
+
+T = TypeVar("T")
 
 
-class Figure(BaseModel):
-    """One figure of a model: its value in the unit of its key, where it is from, and how far to trust that."""
+class _Of(Generic[T]):
+    """A figure of one of the profile's groups, as an attribute of the profile itself."""
 
-    model_config = _STRICT
+    def __init__(self, group: str) -> None:
+        self._group = group
+        self._key = ""
 
-    value: float
-    source: Annotated[str, Field(min_length=1)]
-    confidence: Literal["published", "unconfirmed", "design"]
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._key = name
+
+    @overload
+    def __get__(self, profile: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, profile: ModelProfile, owner: type) -> T: ...
+
+    def __get__(self, profile: ModelProfile | None, owner: type) -> Self | T:
+        if profile is None:
+            return self
+        value: T | None = getattr(getattr(profile, self._group), self._key, None)
+        if value is None:
+            raise ProfileError(f"pump model {profile.name} has no {self._key}: {profile.described()}")
+        return value
 
 
-class ModelProfile(BaseModel):
-    """A pump model. The attributes are plain values, units in their names; `figures` holds the sources by name."""
+@dataclass(frozen=True)
+class ModelProfile:
+    """A pump model: its groups of figures, None where it has no such thing; `figures` holds the sources by key.
 
-    model_config = _STRICT
+    `accuracy_claim` says whether `accuracy_limit_pct` is meant for each unit, or for a share of a population, which no
+    single unit can be held against. What all programmable pumps with a rotor have is also an attribute of the profile;
+    on another kind of pump it raises ProfileError.
+    """
 
-    name: Annotated[str, Field(min_length=1)]
-    title: Annotated[str, Field(min_length=1)]
-    kind: Literal["implantable", "external"]
-    minimum_rate_ul_per_h: Positive
-    rate_min_ul_per_h: Positive
-    rate_max_ul_per_h: Positive
-    accuracy_limit_pct: Percentage
-    reservoir_volume_ul: Positive
-    reservoir_alarm_ul: Positive
-    step_volume_nl: Positive
-    steps_per_revolution: Count
-    reserved_steps: Count
-    rollers: Count
-    calibration_span_pct: Percentage
-    bolus_max_ul: Positive
-    bolus_rate_ul_per_h: Positive
-    head_temperature_c: Annotated[float, Field(gt=0, lt=60)]
-    battery_energy_j: Positive
-    battery_base_power_uw: Positive
-    battery_step_energy_uj: Positive
+    name: str
+    title: str
+    kind: Literal["implantable", "external", "bench"]
+    metering: Metering
+    power: PowerSource
+    accuracy_claim: Literal["unit", "population"]
+    body: Body
+    head: Peristaltic | ValveGated | ConstantFlow
+    programming: Programming | None
+    sounder: Sounder | None
+    cells: Cells | None
+    service_life: ServiceLife | None
+    supply: Supply | None
+    occlusion_sensor: OcclusionSensor | None
     figures: Mapping[str, Figure]
 
+    accuracy_limit_pct = _Of[float]("body")
+    reservoir_volume_ul = _Of[float]("body")
+    tubing_volume_ul = _Of[float]("body")
+    catheter_ul_per_cm = _Of[float]("body")
+    head_temperature_c = _Of[float]("body")
+    step_volume_nl = _Of[float]("head")
+    steps_per_revolution = _Of[int]("head")
+    rollers = _Of[int]("head")
+    stall_check_s = _Of[float]("head")
+    minimum_rate_ul_per_h = _Of[float]("programming")
+    rate_min_ul_per_h = _Of[float]("programming")
+    rate_max_ul_per_h = _Of[float]("programming")
+    reservoir_alarm_ul = _Of[float]("programming")
+    reserved_steps = _Of[int]("programming")
+    calibration_span_pct = _Of[float]("programming")
+    bolus_max_ul = _Of[float]("programming")
+    bolus_rate_ul_per_h = _Of[float]("programming")
+    battery_energy_j = _Of[float]("cells")
+    battery_base_power_uw = _Of[float]("cells")
+    battery_step_energy_uj = _Of[float]("cells")
 
-_LABELS = ("name", "title", "kind")
-_FIGURES = tuple(key for key in ModelProfile.model_fields if key not in (*_LABELS, "figures"))
+    def described(self) -> str:
+        """What kind of pump it is, in a few words."""
+        return f"its metering is {self.metering}, its power {self.power}"
+
+
+def model_names() -> list[str]:
+    """Names of the shipped models."""
+    entries = resources.files("hw_configs").joinpath("models").iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in entries if entry.name.endswith(".toml"))
 
 
 def load_model(name_or_path: str | Path) -> ModelProfile:
@@ -73,11 +145,10 @@ def load_model(name_or_path: str | Path) -> ModelProfile:
     """
     if isinstance(name_or_path, Path) or name_or_path.endswith(".toml"):
         return _read(Path(name_or_path))
-    folder = resources.files("hw_configs").joinpath("models")
-    known = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    known = model_names()
     if name_or_path not in known:
         raise ProfileError(f"pump model {name_or_path!r} is unknown; known: {', '.join(known)}; or give a .toml path")
-    file = folder.joinpath(f"{name_or_path}.toml")
+    file = resources.files("hw_configs").joinpath("models").joinpath(f"{name_or_path}.toml")
     profile = _read(file)
     if profile.name != name_or_path:
         raise ProfileError(f"{file}: name is {profile.name!r}; it must be {name_or_path!r}, as the file is called")
@@ -91,94 +162,17 @@ def _read(file: Path | Traversable) -> ModelProfile:
         raise ProfileError(f"{file}: cannot be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProfileError(f"{file}: is not TOML: {error}") from None
-    profile, faults = _validate(raw)
-    if profile is None:
-        lines = [f"{key}: {sentence}" for key, sentence in faults.items()]
+    checked = check(raw)
+    if checked.faults:
+        lines = [f"{key}: {sentence}" for key, sentence in checked.faults.items()]
         if len(lines) == 1:
             raise ProfileError(f"{file}: {lines[0]}")
         raise ProfileError("\n  ".join([f"{file}: {len(lines)} faults", *lines]))
-    return profile
+    return _profile(checked)
 
 
-def _validate(raw: Mapping[str, Any]) -> tuple[ModelProfile | None, dict[str, str]]:
-    """The profile, or None and the faults by key."""
-    faults: dict[str, str] = {}
-    values: dict[str, Any] = {}
-    figures: dict[str, Figure] = {}
-    for key, entry in raw.items():
-        if key in _FIGURES:
-            if isinstance(entry, dict) and "value" in entry:
-                values[key] = entry["value"]
-            try:
-                figures[key] = Figure.model_validate(entry)
-            except ValidationError as error:
-                faults.update(_figure_faults(key, error))
-        elif key in _LABELS:
-            values[key] = entry
-        else:
-            faults[key] = _unknown_key(key, (*_LABELS, *_FIGURES))
-    profile = None
-    try:
-        profile = ModelProfile(**values, figures=figures)
-    except ValidationError as error:
-        for key, sentence in _profile_faults(error, raw):
-            faults.setdefault(key, sentence)
-    faulty = {fault.split(".")[0] for fault in faults}
-    faults.update(_contradictions({key: value for key, value in values.items() if key not in faulty}))
-    return (None if faults else profile), faults
-
-
-def _figure_faults(key: str, error: ValidationError) -> Iterator[tuple[str, str]]:
-    for fault in error.errors():
-        if not fault["loc"]:
-            yield key, f"is {fault['input']!r}; it must be a table [{key}] with value, source and confidence"
-            continue
-        part = str(fault["loc"][0])
-        match fault["type"]:
-            case "missing":
-                sentence = "is missing; add it"
-            case "extra_forbidden":
-                sentence = _unknown_key(part, tuple(Figure.model_fields))
-            case _:
-                sentence = _wrong_value(fault["input"], fault["msg"])
-        yield f"{key}.{part}", sentence
-
-
-def _profile_faults(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for fault in error.errors():
-        key = str(fault["loc"][0])
-        if fault["type"] != "missing":
-            yield (f"{key}.value" if key in _FIGURES else key), _wrong_value(fault["input"], fault["msg"])
-        elif key not in raw:
-            table = f" a table [{key}] with value, source and confidence" if key in _FIGURES else " it"
-            yield key, f"is missing; add{table}"
-
-
-def _wrong_value(value: Any, message: str) -> str:
-    return f"is {value!r}; {message[:1].lower()}{message[1:]}"
-
-
-def _unknown_key(key: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(key, known, n=1)
-    return f"is no known key; {f'did you mean {close[0]}?' if close else 'remove it'}"
-
-
-_AT_MOST = (
-    ("minimum_rate_ul_per_h", "rate_min_ul_per_h"),
-    ("bolus_rate_ul_per_h", "rate_max_ul_per_h"),
-    ("bolus_max_ul", "reservoir_volume_ul"),
-)
-_BELOW = (
-    ("rate_min_ul_per_h", "rate_max_ul_per_h"),
-    ("reservoir_alarm_ul", "reservoir_volume_ul"),
-)
-
-
-def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Figures that are each in order and contradict each other."""
-    for smaller, larger in _BELOW:
-        if smaller in values and larger in values and not values[smaller] < values[larger]:
-            yield f"{smaller}.value", f"is {values[smaller]}; it must be below {larger}, which is {values[larger]}"
-    for smaller, larger in _AT_MOST:
-        if smaller in values and larger in values and not values[smaller] <= values[larger]:
-            yield f"{smaller}.value", f"is {values[smaller]}; it must be at most {larger}, which is {values[larger]}"
+def _profile(checked: Checked) -> ModelProfile:
+    groups: dict[str, Any] = dict.fromkeys(
+        ("programming", "sounder", "cells", "service_life", "supply", "occlusion_sensor")
+    )
+    return ModelProfile(**checked.labels.model_dump(), **{**groups, **checked.groups}, figures=checked.figures)

@@ -1,34 +1,24 @@
 """Model profiles: plain values with their sources, and all faults of a file in one clear error."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
 
 import protocol
 from protocol import ProfileError
-from protocol.profile import Figure, load_model
+from protocol.profile import Figure, load_model, model_names
+from protocol.profile_faults import check
 
-SHIPPED = Path(__file__).parents[2] / "hw_configs" / "models"
-
-
-@pytest.fixture
-def model_file(tmp_path: Path):
-    """Writes the implantable model with pieces of its text replaced, and gives the path."""
-
-    def write(*changes: tuple[str, str]) -> Path:
-        text = (SHIPPED / "implantable-20ml.toml").read_text(encoding="utf-8")
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = tmp_path / "changed.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
+SHIPPED = Path(__file__).parents[3] / "hw_configs" / "models"
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
@@ -44,13 +34,22 @@ def test_attributes_are_plain_values_and_figures_know_their_source() -> None:
     assert profile.figures["rate_min_ul_per_h"] == Figure(
         value=2.0, source="0.048 mL/day, SynchroMed II class", confidence="unconfirmed"
     )
-    for key, figure in profile.figures.items():
-        assert getattr(profile, key) == figure.value
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_figure_of_a_file_is_a_value_of_the_profile(name: str) -> None:
+    profile = load_model(name)
+    parts = [getattr(profile, item.name) for item in fields(profile)]
+    groups = [part for part in parts if isinstance(part, BaseModel)]
+    held = {key: value for group in groups for key, value in group.model_dump(exclude={"magnet"}).items()}
+    assert held == {key: figure.value for key, figure in profile.figures.items()}
 
 
 def test_a_profile_does_not_change() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        load_model("implantable-20ml").rate_min_ul_per_h = 1.0  # type: ignore[misc]
+    profile = load_model("implantable-20ml")
+    for key, value in (("rate_min_ul_per_h", 1.0), ("name", "other")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(profile, key, value)
 
 
 RATE_MIN = "[rate_min_ul_per_h]\nvalue = 2.0\n"
@@ -79,7 +78,7 @@ FAULTS = [
     ("[rate_min_ul_per_h]", "[colour]", "colour: is no known key; remove it"),
     ("value = 200\n", "value = 0\n", "steps_per_revolution.value: is 0; input should be greater than 0"),
     ("value = 200\n", "value = 200.5\n", "steps_per_revolution.value: is 200.5; input should be a valid integer"),
-    ('"implantable"', '"hospital"', "kind: is 'hospital'; input should be 'implantable' or 'external'"),
+    ('"implantable"', '"hospital"', "kind: is 'hospital'; input should be 'implantable', 'external' or 'bench'"),
     ('name = "implantable-20ml"\n', "", "name: is missing; add it"),
     (
         '"published"',
@@ -107,6 +106,28 @@ FAULTS = [
         "bolus_max_ul.value: is 20001.0; it must be at most reservoir_volume_ul, which is 20000.0",
     ),
 ]
+
+
+def test_a_wrong_label_hides_no_wrong_figure(model_file) -> None:
+    path = model_file(
+        ('metering = "peristaltic"', 'metering = "rotor"'),
+        ("[rollers]\nvalue = 3", "[rollers]\nvalue = -3"),
+        ("[patient_lockout_min_s]\nvalue = 300.0", "[patient_lockout_min_s]\nvalue = 'long'"),
+    )
+    with pytest.raises(ProfileError) as caught:
+        load_model(path)
+    keys = [line.strip().split(":")[0] for line in str(caught.value).splitlines()[1:]]
+    assert sorted(keys) == ["metering", "patient_lockout_min_s.value", "rollers.value"]
+
+
+TABLES = re.split(r"\n(?=\[)", (SHIPPED / "implantable-20ml.toml").read_text(encoding="utf-8"))
+
+
+@given(st.sets(st.integers(1, len(TABLES) - 1), min_size=1))
+def test_every_figure_that_is_left_out_is_named(left_out: set[int]) -> None:
+    checked = check(tomllib.loads("\n".join(text for index, text in enumerate(TABLES) if index not in left_out)))
+    assert set(checked.faults) == {TABLES[index].split("]")[0].removeprefix("[") for index in left_out}
+    assert all("is missing; add a table [" in sentence for sentence in checked.faults.values())
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), FAULTS, ids=[fault[2].split(";")[0] for fault in FAULTS])
@@ -174,7 +195,7 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 
 def test_importing_protocol_does_not_import_pydantic() -> None:
     code = "import sys, protocol; assert 'pydantic' not in sys.modules; protocol.profile.load_model('implantable-20ml')"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
 def test_the_package_says_what_it_does_not_have() -> None:
