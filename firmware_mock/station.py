@@ -18,7 +18,7 @@ from firmware_mock.instruments.check_weight import CheckWeight
 from firmware_mock.instruments.mt_sics import MtSics
 from firmware_mock.instruments.operator import Hand
 from firmware_mock.instruments.thermohygrometer import Thermohygrometer
-from firmware_mock.physics.battery import Battery
+from firmware_mock.physics.battery import battery_of
 from firmware_mock.physics.certificates import rig_text
 from firmware_mock.physics.effects import LineEffects, PumpEffects
 from firmware_mock.physics.environment import RoomAir
@@ -32,7 +32,7 @@ from firmware_mock.ports import Port
 from firmware_mock.scenario import Scenario
 from firmware_mock.world import World
 from protocol.messages import SERIAL_NUMBER_BYTES
-from protocol.profile import load_model
+from protocol.profile import Metering, ModelProfile, load_model, model_names
 from protocol.shipped import find_text
 
 SCENARIO_TABLES = {"pump", "line", "balance", "vessel", "air", "operator"}
@@ -80,14 +80,17 @@ def world_for(rig: Mapping[str, Any], *, seed: int = 0) -> World:
 
 
 class Station:
-    """What stands on the bench. `ports` maps the names behind "sim:" in the rig file to the cables' ends."""
+    """What stands on the bench. `ports` maps the names behind "sim:" in the rig file to the cables' ends.
 
-    def __init__(self, rig: Mapping[str, Any], world: World) -> None:
+    `key` is what the pump was paired with; without one it takes orders from everybody.
+    """
+
+    def __init__(self, rig: Mapping[str, Any], world: World, *, key: bytes | None = None) -> None:
         world.scenario.check_tables(SCENARIO_TABLES)
         effects = world.scenario.section("pump", PumpEffects)
         self.world = world
         self.ports: dict[str, Port] = {}
-        profile = load_model(rig_text(rig, "pump", "model"))
+        profile = _simulated_model(rig)
 
         self.air = RoomAir(world)
         thermostat = Thermostat(world, profile.head_temperature_c, effects)
@@ -106,12 +109,7 @@ class Station:
         self.vessel = Vessel(world, rig, self.air, self.line.mass_out_mg)
 
         clock = DeviceClock(world, effects)
-        battery = Battery(
-            profile.battery_energy_j,
-            effects.battery_used_pct,
-            profile.battery_base_power_uw,
-            profile.battery_step_energy_uj,
-        )
+        battery = battery_of(profile, effects.battery_used_pct)
         self.firmware = PumpFirmware(
             world,
             self._port(rig, "pump"),
@@ -123,6 +121,7 @@ class Station:
             serial_number=_serial_number(rig),
             filled_ul=filled_ul,
             starts_utc_s=_start_utc_s(rig),
+            key=key,
         )
         self.balance = Balance(world, rig, self.air, self.vessel)
         MtSics(world, self._port(rig, "balance", baud=BALANCE_BAUD), self.balance)
@@ -134,15 +133,17 @@ class Station:
         schedule_events(world, self.ports, self.vessel, self.firmware, self.head)
 
     @classmethod
-    def from_rig_file(cls, rig: str | Path | Mapping[str, Any], world: World) -> Station:
+    def from_rig_file(cls, rig: str | Path | Mapping[str, Any], world: World, *, key: bytes | None = None) -> Station:
         """Build everything a rig file names (by path, shipped name, or already parsed) into a world.
 
         Raises:
-            StationError: the file is missing or not for simulation, or a port is not a simulated one.
+            StationError: the file is missing or not for simulation, a port is not a simulated one, or there is no
+                simulation of such a pump.
+            ProfileError: the pump model's file is missing or wrong.
             RigFactMissing: the rig file does not state what the simulation needs.
             ScenarioError: the world's scenario has an unknown table, key or event, or a value out of range.
         """
-        return cls(rig if isinstance(rig, Mapping) else read_rig(rig), world)
+        return cls(rig if isinstance(rig, Mapping) else read_rig(rig), world, key=key)
 
     def _port(self, rig: Mapping[str, Any], device: str, *, baud: int = 115_200) -> Port:
         address = rig_text(rig, device, "port")
@@ -155,6 +156,18 @@ class Station:
             raise StationError(f'rig file: [{device}] port = "{address}" is taken by another device; name another')
         self.ports[name] = Port(self.world, name, baud=baud)
         return self.ports[name]
+
+
+def _simulated_model(rig: Mapping[str, Any]) -> ModelProfile:
+    model = rig_text(rig, "pump", "model")
+    profile = load_model(model)
+    if profile.metering is not Metering.PERISTALTIC:
+        simulated = [name for name in model_names() if load_model(name).metering is Metering.PERISTALTIC]
+        raise StationError(
+            f'rig file: [pump] model = "{model}" cannot be simulated: its metering is {profile.metering}, and only '
+            f"{Metering.PERISTALTIC} pumps are; take one of {', '.join(simulated)}"
+        )
+    return profile
 
 
 def _serial_number(rig: Mapping[str, Any]) -> str:

@@ -53,11 +53,28 @@ class HeadLaw:
         return replace(self, seat=1.0, waves=())
 
 
+@dataclass(frozen=True, slots=True)
+class _Stall:
+    """The rotor stands since `since_ns`, its last step made at `last_step_ns`, while it is driven as before."""
+
+    since_ns: int
+    last_step_ns: int
+    period_ps: int
+    last_position: int | None
+
+
 class Head:
-    """The rotor and its tubing. `on_change` is called after each start, change of rate and halt."""
+    """The rotor and its tubing. `on_change` is called after each start, change of rate, halt, stall and end of one.
+
+    `on_slip` is called as the rotor ceases to follow what drives it, and as it follows again, though nothing was told
+    to change.
+    """
 
     def __init__(self, world: World, profile: ModelProfile, effects: PumpEffects, thermostat: Thermostat) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.on_slip: Callable[[], None] = lambda: None
+        self._stall: _Stall | None = None
+        self._is_held = False
         self._world = world
         self._effects = effects
         self._thermostat = thermostat
@@ -82,18 +99,58 @@ class Head:
         self._turn(period_ps, None)
 
     def run_steps(self, period_ps: int, steps: int) -> int:
-        """Turn from now on for so many steps, then stand still; returns the instant of the last one, in ns."""
+        """Turn from now on for so many steps, then stand still; returns the instant the last one is due at, in ns."""
         last_position = self._position(self._world.now_ns) + (steps << FRACTION_BITS)
         self._turn(period_ps, last_position)
-        return self._reaches_ns(last_position)
+        return self._start_ns - (-steps * period_ps // PS_PER_NS)
 
     def halt(self) -> None:
         """Stand still from now on."""
         self._anchor()
+        self._stall = None
         self._period_ps = 0
         self._last_position = None
         self._world.trace("pump.halt", self.counted_steps(self._start_ns))
         self.on_change()
+
+    def stall(self, *, held: bool = False) -> None:
+        """Stop the rotor, which goes on being driven, until it is freed or driven afresh; `held`: until it is freed."""
+        self._is_held = self._is_held or held
+        if self._turns(self._world.now_ns):
+            self._slip()
+
+    def free(self) -> None:
+        """Let the rotor follow again what drives it; steps that it has missed are not made up for."""
+        self._is_held = False
+        stall, self._stall = self._stall, None
+        if stall is None:
+            return
+        self._anchor()
+        now_ns, last_position = self._world.now_ns, stall.last_position
+        if last_position is not None:
+            last_position -= (((now_ns - stall.since_ns) * PS_PER_NS) << FRACTION_BITS) // stall.period_ps
+        if last_position is None or last_position > self._start_position:
+            self._period_ps, self._last_position = stall.period_ps, last_position
+        self._world.trace("pump.free", self.counted_steps(now_ns))
+        self.on_change()
+        self.on_slip()
+
+    @property
+    def stalled_since_ns(self) -> int | None:
+        """When the rotor made its last step, or should have begun to turn; None where it follows what drives it."""
+        return None if self._stall is None else self._stall.last_step_ns
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether it was told to turn, not yet to stand, and does not stall."""
+        return self._period_ps != 0
+
+    @property
+    def planned_steps(self) -> int | None:
+        """How many steps the present command is for; None where there is no such number."""
+        if self._last_position is None:
+            return None
+        return (self._last_position - self._start_position) >> FRACTION_BITS
 
     def counted_steps(self, t_ns: int) -> int:
         """Whole steps since manufacture."""
@@ -164,12 +221,27 @@ class Head:
         if period_ps <= 0:
             raise ValueError(f"a step period of {period_ps} ps is not positive")
         self._anchor()
+        self._stall = None
         self._period_ps = period_ps
         self._last_position = last_position
         if self._effects.seat_scatter_pct:
             self._seat = 1.0 + self._seat_stream.gauss(0.0, self._effects.seat_scatter_pct) / 100.0
         self._world.trace("pump.run", period_ps)
+        if self._is_held:
+            self._slip()
+        else:
+            self.on_change()
+
+    def _slip(self) -> None:
+        now_ns = self._world.now_ns
+        last_step_ns = self.counts_ns(self.counted_steps(now_ns))
+        assert last_step_ns is not None
+        self._anchor()
+        self._stall = _Stall(now_ns, last_step_ns, self._period_ps, self._last_position)
+        self._period_ps, self._last_position = 0, None
+        self._world.trace("pump.stall", self.counted_steps(now_ns))
         self.on_change()
+        self.on_slip()
 
     def _anchor(self) -> None:
         now_ns = self._world.now_ns

@@ -33,6 +33,8 @@ commands = st.lists(
         st.tuples(st.just("run"), st.integers(10**6, 10**14)),
         st.tuples(st.just("steps"), st.integers(10**6, 10**12), st.integers(1, 10_000)),
         st.tuples(st.just("halt")),
+        st.tuples(st.just("stall"), st.booleans()),
+        st.tuples(st.just("free")),
         st.tuples(st.just("wait"), st.integers(0, 10**12)),
     ),
     max_size=30,
@@ -44,27 +46,55 @@ def test_counted_steps_are_the_floor_of_the_way_the_rotor_has_turned(sequence):
     world = World()
     head = head_of(world, revolutions_before=5)
     exact, period_ps, left = Fraction(1000), None, None
+    stalls = is_held = False
     for command in sequence:
         match command:
             case ("run", period_ps):
-                left = None
+                left, stalls = None, is_held
                 head.run(period_ps)
             case ("steps", period_ps, steps):
-                left = Fraction(steps)
-                head.run_steps(period_ps, steps)
+                left, stalls = Fraction(steps), is_held
+                due_ns = head.run_steps(period_ps, steps)
+                assert due_ns == world.now_ns + math.ceil(Fraction(steps * period_ps, 1000))
             case ("halt",):
-                period_ps = None
+                period_ps, stalls = None, False
                 head.halt()
+            case ("stall", held):
+                is_held, stalls = is_held or held, period_ps is not None
+                head.stall(held=held)
+            case ("free",):
+                is_held = stalls = False
+                head.free()
             case ("wait", wait_ns):
                 world.run_until(world.now_ns + wait_ns)
                 if period_ps is not None:
                     turned = Fraction(wait_ns * 1000, period_ps)
                     turned = turned if left is None else min(turned, left)
                     left = None if left is None else left - turned
-                    exact += turned
+                    exact += 0 if stalls else turned
     rounding = Fraction(len(sequence), 2**40)
     counted = head.counted_steps(world.now_ns)
     assert math.floor(exact - rounding) <= counted <= math.floor(exact)
+
+
+def test_a_rotor_that_stalls_says_so_and_when_it_made_its_last_step():
+    world = World()
+    head = head_of(world)
+    slips = []
+    head.on_slip = lambda: slips.append((world.now_ns, head.stalled_since_ns))
+    head.stall()
+    head.run(10**12)
+    world.run_until(10_500_000_000)
+    head.stall()
+    world.run_until(20_000_000_000)
+    assert head.counts_ns(head.counted_steps(world.now_ns) + 1) is None
+    head.free()
+    assert slips == [(10_500_000_000, 10_000_000_000), (20_000_000_000, None)]
+    head.stall(held=True)
+    head.halt()
+    head.run(10**12)
+    assert head.stalled_since_ns == world.now_ns
+    assert head.steps_per_s(world.now_ns) == 0.0
 
 
 @given(st.integers(1, 100_000), st.integers(10**6, 10**13), st.integers(1, 10**12))
