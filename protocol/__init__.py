@@ -22,7 +22,17 @@ from protocol.enums import (
     Severity,
     Stream,
 )
-from protocol.errors import DecodeError, EncodeError, LayoutError, ProfileError, ProtocolError, SessionError
+from protocol.errors import (
+    CounterExhausted,
+    DecodeError,
+    EncodeError,
+    HandshakeFailed,
+    LayoutError,
+    ProfileError,
+    ProtocolError,
+    SecurityError,
+    SessionError,
+)
 from protocol.framing import (
     MAX_PAYLOAD_BYTES,
     PROTOCOL_MAJOR,
@@ -34,8 +44,11 @@ from protocol.framing import (
     encode,
     encode_frame,
 )
+from protocol.handshake import DeviceGuard, HostHandshake
 from protocol.host_session import HostEvent, HostSession, Notification, Refused, Reply, TimedOut
 from protocol.messages import (
+    KEY_BYTES,
+    NONCE_BYTES,
     THERAPY_TYPES,
     Ack,
     AcknowledgeAlarms,
@@ -62,6 +75,9 @@ from protocol.messages import (
     FirmwareInformation,
     FirmwareInformationRequest,
     FlexStep,
+    Handshake,
+    HandshakeConfirm,
+    HandshakeRequest,
     Hello,
     HelloRequest,
     Lease,
@@ -70,6 +86,8 @@ from protocol.messages import (
     LeaseStatusRequest,
     MotorTelemetry,
     Nak,
+    Paired,
+    PairRequest,
     PatientBolusLimits,
     PatientBolusLimitsRequest,
     PowerTelemetry,
@@ -104,6 +122,7 @@ from protocol.messages import (
 )
 from protocol.registry import BULK_RECORDS, Message, Record, decode_payload, encode_payload
 from protocol.schema import Schema, own_schema, read_schema, schema_document, usable_records, usable_types
+from protocol.security import READ_ONLY_TYPES, TEST_KEY, SessionKeys, derive_session_keys, key_check
 
 if TYPE_CHECKING:
     from protocol import profile
@@ -113,10 +132,14 @@ SCHEMA_HASH = own_schema().hash
 
 __all__ = [
     "BULK_RECORDS",
+    "KEY_BYTES",
     "MAX_PAYLOAD_BYTES",
+    "NONCE_BYTES",
     "PROTOCOL_MAJOR",
     "PROTOCOL_MINOR",
+    "READ_ONLY_TYPES",
     "SCHEMA_HASH",
+    "TEST_KEY",
     "THERAPY_TYPES",
     "Ack",
     "AcknowledgeAlarms",
@@ -141,10 +164,12 @@ __all__ = [
     "CommandResultRequest",
     "CommandState",
     "Commit",
+    "CounterExhausted",
     "Day",
     "DecodeError",
     "DescribeRequest",
     "Description",
+    "DeviceGuard",
     "DeviceRequest",
     "DeviceSession",
     "DoseRecord",
@@ -156,9 +181,14 @@ __all__ = [
     "FirmwareInformationRequest",
     "FlexStep",
     "Frame",
+    "Handshake",
+    "HandshakeConfirm",
+    "HandshakeFailed",
+    "HandshakeRequest",
     "Hello",
     "HelloRequest",
     "HostEvent",
+    "HostHandshake",
     "HostSession",
     "LayoutError",
     "Lease",
@@ -172,6 +202,8 @@ __all__ = [
     "NakReason",
     "Notification",
     "OnLeaseLoss",
+    "PairRequest",
+    "Paired",
     "PatientBolusLimits",
     "PatientBolusLimitsRequest",
     "PowerTelemetry",
@@ -198,10 +230,12 @@ __all__ = [
     "Reply",
     "ResetCause",
     "Schema",
+    "SecurityError",
     "SelfTestItem",
     "SelfTestReport",
     "SelfTestRequest",
     "SessionError",
+    "SessionKeys",
     "Severity",
     "Snapshot",
     "Status",
@@ -220,9 +254,11 @@ __all__ = [
     "TimedOut",
     "decode_batch",
     "decode_payload",
+    "derive_session_keys",
     "encode",
     "encode_frame",
     "encode_payload",
+    "key_check",
     "own_schema",
     "profile",
     "proposal_digest",

@@ -6,14 +6,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 
 from protocol.enums import NakReason
 from protocol.errors import SessionError
 from protocol.framing import PROTOCOL_MAJOR, Frame, Reject, RejectCause, StreamDecoder, encode, encode_frame
-from protocol.messages import HelloRequest, Nak
-from protocol.registry import FIRST_NOTIFICATION_TYPE, FIRST_REPLY_TYPE, Message, answers, encode_payload
+from protocol.handshake import Admission, DeviceGuard
+from protocol.messages import HandshakeConfirm, HandshakeRequest, Hello, HelloRequest, Nak
+from protocol.registry import (
+    FIRST_NOTIFICATION_TYPE,
+    FIRST_REPLY_TYPE,
+    Message,
+    answers,
+    decode_payload,
+    encode_payload,
+)
+from protocol.security import Sealer
 
 REPLIES_KEPT = 16
 NOTIFICATION_SEQ = 0
@@ -29,22 +37,32 @@ _NAK_DETAIL = {
     NakReason.MALFORMED: "the payload does not fit its type",
     NakReason.UNKNOWN_TYPE: "this device does not know the type",
     NakReason.SEQ_REUSED: "this seq was used for another request",
+    NakReason.UNAUTHENTICATED: "only in a session opened with the key",
 }
+_HANDSHAKE_TYPES = frozenset({HandshakeRequest.TYPE, HandshakeConfirm.TYPE})
+_PLAIN = Admission.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRequest:
-    """A request to act on once and to answer once with `DeviceSession.reply(seq, …)`, in the order given."""
+    """A request to act on once and to answer once with `DeviceSession.reply(seq, …)`, in the order given.
+
+    `is_sealed`: it was made with the device's key. A HandshakeConfirm is handed up where a sealed session begins: what
+    belonged to the one before (streams, lease) ends here, and the answer is Ack.
+    """
 
     seq: int
     message: Message
+    is_sealed: bool = False
 
 
 @dataclass(slots=True)
 class _Exchange:
     request_type: int
     digest: bytes
+    sealer: Sealer | None
     reply: tuple[int, bytes] | None = None
+    is_lost: bool = False
 
 
 class DeviceSession:
@@ -53,54 +71,86 @@ class DeviceSession:
     A HELLO with new content opens a new session and clears the cache. What is not acted on is counted: `replays` were
     answered from the cache, `repeats_pending` arrived before their reply was made, `dropped_replies` came after
     their session or their place in the cache was gone, `echoes` are messages that only a device sends.
+
+    With a `guard` that holds a key, requests outside READ_ONLY_TYPES are taken only sealed. Sealed requests have a
+    cache of their own, which nothing unsealed touches; replies to them, and all notifications while a sealed session
+    is in force, are sealed. Of sealed frames, `forged` were not made with the key, `replayed` had an old counter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, guard: DeviceGuard | None = None) -> None:
         self.decoder = StreamDecoder()
         self.replays = 0
         self.repeats_pending = 0
         self.dropped_replies = 0
         self.echoes = 0
+        self.forged = 0
+        self.replayed = 0
         self.last_heard_s: float | None = None
-        self._exchanges: dict[int, _Exchange] = {}
-        self._abandoned: Counter[int] = Counter()
+        self._guard = guard
+        self._plain: dict[int, _Exchange] = {}
+        self._sealed: dict[int, _Exchange] = {}
+        self._waiting: dict[int, list[_Exchange]] = {}
+        self._hello_request = b""
+        self._hello: bytes | None = None
         self._to_send = bytearray()
+        if guard is not None:
+            guard.end_session()
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether a sealed session is in force."""
+        return self._sealer is not None
 
     def receive(self, data: bytes, now: float) -> list[DeviceRequest]:
         """The requests to act on; never raises, whatever the bytes are."""
         requests: list[DeviceRequest] = []
+        guard = self._guard
         for item in self.decoder.scan(data):
-            frame = item.frame if isinstance(item, Reject) else item
+            frame, cause = (item.frame, item.cause) if isinstance(item, Reject) else (item, None)
             if frame is None:
                 continue
             self.last_heard_s = now
             if frame.type >= FIRST_REPLY_TYPE:
                 self.echoes += 1
-            elif isinstance(item, Reject):
-                self._refuse(frame.seq, _NAK_FOR[item.cause])
-            elif self._is_new(frame):
-                requests.append(DeviceRequest(frame.seq, frame.message))
+                continue
+            admission = _PLAIN if guard is None else guard.admit(frame, cause, now)
+            if admission is _PLAIN:
+                sealer = None
+            elif self._is_dropped(frame, admission):
+                continue
+            else:
+                sealer = self._sealer
+            if cause is not None:
+                self._refuse(frame.seq, _NAK_FOR[cause], sealer)
+            elif (exchange := self._new_exchange(frame, sealer)) is not None:
+                if guard is not None and frame.type in _HANDSHAKE_TYPES and admission is not Admission.OPENED:
+                    self._answer(frame.seq, exchange, self._shaken(guard, frame, sealer, now))
+                else:
+                    self._waiting.setdefault(frame.seq, []).append(exchange)
+                    requests.append(DeviceRequest(frame.seq, frame.message, sealer is not None))
         return requests
 
     def reply(self, seq: int, message: Message) -> None:
         """Answer a request that `receive` gave; the reply is kept for retries.
 
-        Of requests with one seq in two sessions, the older is answered first: its reply is dropped.
+        Of requests with one seq in two sessions, the older is answered first; where its session is over, its reply is
+        dropped.
 
         Raises:
             SessionError: no request with this seq waits for an answer, or the message does not answer it.
             EncodeError: a field holds a value that the wire cannot carry.
         """
-        exchange = self._exchanges.get(seq)
-        if self._abandoned[seq]:
-            self._abandoned -= Counter([seq])
-            self.dropped_replies += 1
-        elif exchange is not None and exchange.reply is None and answers(message.TYPE, exchange.request_type):
-            payload = encode_payload(message)
-            self._to_send += encode_frame(message.TYPE, seq, payload)
-            exchange.reply = (message.TYPE, payload)
-        else:
+        waiting = self._waiting.get(seq)
+        if waiting is None or not ((exchange := waiting[0]).is_lost or answers(message.TYPE, exchange.request_type)):
             raise SessionError(f"{type(message).__name__} answers no request that waits with seq {seq}")
+        if exchange.is_lost or (exchange.sealer is not None and exchange.sealer is not self._sealer):
+            self.dropped_replies += 1
+        else:
+            self._answer(seq, exchange, message)
+        if len(waiting) == 1:
+            del self._waiting[seq]
+        else:
+            del waiting[0]
 
     def notify(self, message: Message) -> None:
         """Send telemetry or an event; nothing is kept of it.
@@ -111,7 +161,11 @@ class DeviceSession:
         """
         if message.TYPE < FIRST_NOTIFICATION_TYPE:
             raise SessionError(f"{type(message).__name__} is not a notification; replies go through reply(seq, …)")
-        self._to_send += encode(message, seq=NOTIFICATION_SEQ)
+        sealer = self._sealer
+        if sealer is None:
+            self._to_send += encode(message, seq=NOTIFICATION_SEQ)
+        else:
+            self._send(message.TYPE, NOTIFICATION_SEQ, encode_payload(message), sealer)
 
     def data_to_send(self) -> bytes:
         """The bytes to write now; each is given once."""
@@ -119,38 +173,84 @@ class DeviceSession:
         self._to_send.clear()
         return data
 
-    def _is_new(self, frame: Frame) -> bool:
+    @property
+    def _sealer(self) -> Sealer | None:
+        return None if self._guard is None else self._guard.sealer
+
+    def _is_dropped(self, frame: Frame, admission: Admission) -> bool:
+        match admission:
+            case Admission.UNAUTHENTICATED:
+                self._refuse(frame.seq, NakReason.UNAUTHENTICATED, None)
+                return True
+            case Admission.FORGED:
+                self.forged += 1
+                return True
+            case Admission.REPLAYED:
+                self.replayed += 1
+                return True
+            case Admission.OPENED:
+                _lose(self._sealed)
+        return False
+
+    def _new_exchange(self, frame: Frame, sealer: Sealer | None) -> _Exchange | None:
+        """The exchange that a request begins; None where it is a repeat, or refused."""
+        exchanges = self._plain if sealer is None else self._sealed
         digest = hashlib.sha256(bytes([frame.type]) + frame.payload).digest()
-        exchange = self._exchanges.get(frame.seq)
+        exchange = exchanges.get(frame.seq)
         if exchange is not None and exchange.digest == digest:
             self._answer_again(frame.seq, exchange)
-            return False
-        if frame.type == HelloRequest.TYPE:
-            self._open_session()
+            return None
+        if frame.type == HelloRequest.TYPE and sealer is None:
+            _lose(exchanges)
+            self._hello_request, self._hello = frame.payload, None
         elif exchange is not None:
-            self._refuse(frame.seq, NakReason.SEQ_REUSED)
-            return False
-        if len(self._exchanges) == REPLIES_KEPT:
-            self._forget_oldest()
-        self._exchanges[frame.seq] = _Exchange(frame.type, digest)
-        return True
+            self._refuse(frame.seq, NakReason.SEQ_REUSED, sealer)
+            return None
+        if len(exchanges) == REPLIES_KEPT:
+            exchanges.pop(next(iter(exchanges))).is_lost = True
+        exchanges[frame.seq] = exchange = _Exchange(frame.type, digest, sealer)
+        return exchange
 
     def _answer_again(self, seq: int, exchange: _Exchange) -> None:
         if exchange.reply is None:
             self.repeats_pending += 1
             return
         self.replays += 1
-        type_byte, payload = exchange.reply
-        self._to_send += encode_frame(type_byte, seq, payload)
+        self._send(exchange.reply[0], seq, exchange.reply[1], exchange.sealer)
 
-    def _open_session(self) -> None:
-        self._abandoned.update(seq for seq, exchange in self._exchanges.items() if exchange.reply is None)
-        self._exchanges.clear()
+    def _shaken(self, guard: DeviceGuard, frame: Frame, sealer: Sealer | None, now: float) -> Message:
+        request = decode_payload(frame.type, frame.payload)
+        if sealer is not None:
+            return Nak(NakReason.WRONG_STATE, "this session is open already")
+        if not isinstance(request, HandshakeRequest):
+            return Nak(NakReason.UNSUPPORTED, "this device has no key")
+        return guard.answer(request, self._hello, now)
 
-    def _forget_oldest(self) -> None:
-        seq = next(iter(self._exchanges))
-        if self._exchanges.pop(seq).reply is None:
-            self._abandoned[seq] += 1
+    def _answer(self, seq: int, exchange: _Exchange, message: Message) -> None:
+        payload = encode_payload(message)
+        if exchange.sealer is None:
+            self._to_send += encode_frame(message.TYPE, seq, payload)
+        else:
+            self._send(message.TYPE, seq, payload, exchange.sealer)
+        exchange.reply = (message.TYPE, payload)
+        if message.TYPE == Hello.TYPE and exchange.sealer is None:
+            self._hello = self._hello_request + payload
 
-    def _refuse(self, seq: int, reason: NakReason) -> None:
-        self._to_send += encode(Nak(reason, _NAK_DETAIL[reason]), seq=seq)
+    def _refuse(self, seq: int, reason: NakReason, sealer: Sealer | None) -> None:
+        nak = Nak(reason, _NAK_DETAIL[reason])
+        self._send(nak.TYPE, seq, encode_payload(nak), sealer)
+
+    def _send(self, type_byte: int, seq: int, payload: bytes, sealer: Sealer | None) -> None:
+        if sealer is None:
+            self._to_send += encode_frame(type_byte, seq, payload)
+            return
+        self._to_send += sealer.frame(type_byte, seq, payload)
+        if not sealer.left and self._guard is not None:
+            self._guard.end_session()
+
+
+def _lose(exchanges: dict[int, _Exchange]) -> None:
+    """Forget the exchanges of a session that is over; replies to them go nowhere."""
+    for exchange in exchanges.values():
+        exchange.is_lost = True
+    exchanges.clear()

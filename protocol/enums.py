@@ -90,8 +90,8 @@ class Severity(IntEnum):
 class CommandState(IntEnum):
     """What became of a dosing command.
 
-    UNKNOWN: the pump never saw this id, which is above the highest it has seen.
-    FORGOTTEN: the id is below the highest, and its result is no longer stored: the dose is uncertain.
+    UNKNOWN: the pump never accepted this id: nothing was done, and of an id not above the highest nothing ever will be.
+    FORGOTTEN: it may have accepted this id, and no longer has its result: the dose is uncertain.
     STOPPED: ended early by STOP; part of it was delivered. INTERRUPTED: ended by a reset. FAILED: ended, or not given
     in full, because the pump saw a fault of its own, a stalled motor.
     """
@@ -162,6 +162,9 @@ class NakReason(IntEnum):
     LEASE_HELD = 12
     NO_LEASE = 13
     NO_SNAPSHOT = 14
+    UNAUTHENTICATED = 15
+    RATE_LIMITED = 16
+    NOT_PAIRING = 17
 
 
 class EventCode(IntEnum):
@@ -188,3 +191,6 @@ class EventCode(IntEnum):
     TRIAL_DONE = 19
     STOPPED_TOO_LONG = 20
     MOTOR_STALL = 21
+    MOTOR_RESTARTED = 22
+    COMMAND_FAILED = 23
+    PAIRED = 24

@@ -23,5 +23,17 @@ class SessionError(ProtocolError):
     """A session was asked for something out of turn; the caller is at fault."""
 
 
+class SecurityError(ProtocolError):
+    """Base of what goes wrong with keys; it never holds one."""
+
+
+class HandshakeFailed(SecurityError):
+    """The device did not prove our key: it holds another, or HELLO was changed on its way."""
+
+
+class CounterExhausted(SecurityError):
+    """An authenticated session has used up its counters and must be opened anew."""
+
+
 class ProfileError(ProtocolError):
     """A pump model's file is missing or wrong; the message names file, keys and cures, all faults at once."""

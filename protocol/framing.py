@@ -25,6 +25,7 @@ from protocol.messages import Hello, HelloRequest
 from protocol.registry import DEFINITIONS, Message, decode_payload
 from protocol.wire import (
     CRC_BYTES,
+    FLAG_TRAILER,
     HEADER,
     MAX_PAYLOAD_BYTES,
     MAX_RUN_BYTES,
@@ -50,8 +51,7 @@ __all__ = [
 
 REJECTS_KEPT = 256
 
-_FLAG_TRAILER = 0x01
-_KNOWN_FLAGS = _FLAG_TRAILER
+_KNOWN_FLAGS = FLAG_TRAILER
 _ANY_MAJOR = frozenset({HelloRequest.TYPE, Hello.TYPE})
 _WINDOW_BYTES = 8192
 _SHORT_BYTES = MAX_RUN_BYTES + 2  # anything longer may hold frames to be read many at once
@@ -156,7 +156,7 @@ def encode_frame(type_byte: int, seq: int, payload: bytes, *, trailer: bytes | N
     if trailer is not None:
         if len(trailer) != TRAILER_BYTES:
             raise EncodeError(f"a trailer has exactly {TRAILER_BYTES} bytes, not {len(trailer)}")
-        flags = _FLAG_TRAILER
+        flags = FLAG_TRAILER
     body = HEADER.pack(PROTOCOL_MAJOR << 4 | flags, type_byte, seq, len(payload)) + payload + (trailer or b"")
     encoded: bytes = cobs_encode(body + crc32c(body).to_bytes(CRC_BYTES, "little"))
     return b"\0" + encoded + b"\0"
@@ -290,7 +290,7 @@ def _read_intact(raw: bytes, offset: int) -> Frame | Reject:
     major, flags = version_flags >> 4, version_flags & 0x0F
     payload_end = len(raw) - CRC_BYTES
     trailer = None
-    if flags & _FLAG_TRAILER and payload_end - HEADER.size >= TRAILER_BYTES:
+    if flags & FLAG_TRAILER and payload_end - HEADER.size >= TRAILER_BYTES:
         payload_end -= TRAILER_BYTES
         trailer = raw[payload_end:-CRC_BYTES]
     frame = Frame(type_byte, seq, raw[HEADER.size : payload_end], offset, trailer, major)
@@ -305,7 +305,7 @@ def _fault(frame: Frame, flags: int, length: int) -> tuple[RejectCause, str] | N
         return RejectCause.VERSION, f"flags 0x{flags:X}, known are 0x{_KNOWN_FLAGS:X}"
     if frame.major != PROTOCOL_MAJOR and frame.type not in _ANY_MAJOR:
         return RejectCause.VERSION, f"major version {frame.major}, ours is {PROTOCOL_MAJOR}"
-    if flags & _FLAG_TRAILER and frame.trailer is None:
+    if flags & FLAG_TRAILER and frame.trailer is None:
         return RejectCause.LENGTH, f"a trailer of {TRAILER_BYTES} bytes is announced and missing"
     if length != len(frame.payload):
         return RejectCause.LENGTH, f"the length field says {length}, the payload has {len(frame.payload)} bytes"

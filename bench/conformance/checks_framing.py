@@ -95,7 +95,7 @@ def too_long_ignored(device: Device) -> None:
 
 @check(
     "trailer-ignored",
-    "Version 1.0 has no keys; a receiver decodes such a frame and ignores the trailer.",
+    "A device without a key decodes such a frame and ignores the trailer.",
 )
 def trailer_ignored(device: Device) -> None:
     if device.can & Capability.AUTHENTICATION:

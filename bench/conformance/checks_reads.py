@@ -142,7 +142,7 @@ def therapy_read(device: Device) -> None:
 
 @check(
     "unknown-command",
-    "never seen: the id is above the highest. Nothing was delivered.",
+    "never accepted: nothing was delivered.",
     uses=(CommandResultRequest, StatusRequest),
 )
 def unknown_command(device: Device) -> None:

@@ -126,6 +126,19 @@ def damaged(choices: Choices, frame: bytes) -> bytes:
     return frame[:end] + frame[start:]
 
 
+def changed(choices: Choices, wire: bytes) -> bytes:
+    """The frame with another byte, or cut, or grown, and its CRC computed anew."""
+    content = bytearray(cobs.decode(wire[1:-1])[:-4])
+    match choices.below(4):
+        case 0:
+            del content[-1 - choices.below(len(content)) :]
+        case 1:
+            content += choices.octets(1 + choices.below(20))
+        case _:
+            content[choices.below(len(content))] ^= 1 + choices.below(255)
+    return framed(bytes(content))
+
+
 def _row_of_alike(choices: Choices) -> tuple[bytes, Promises]:
     """Many frames of one message with counting seq, as telemetry comes; perhaps one of them is not like the others."""
     first = any_sent(choices)

@@ -174,7 +174,7 @@ def _answer_oldest(choices: Choices, device: DeviceSession, model: _DeviceModel)
 def host_session(data: bytes) -> None:
     """Each request ends once: answered, refused, timed out or abandoned; each notification is handed up once."""
     choices = Choices(data)
-    host, model = HostSession(timeout_s=0.5, attempts=ATTEMPTS), _HostModel()
+    host, model = HostSession(timeout_s=0.5, attempts=ATTEMPTS), HostModel()
     now = 0.0
     while choices.left:
         match choices.below(8):
@@ -192,7 +192,7 @@ def host_session(data: bytes) -> None:
                     model.outstanding.clear()
                     assert host.data_to_send() == b"", "abandoning leaves bytes to send"
             case _:
-                octets = _for_host(choices, model)
+                octets = for_host(choices, model)
                 frames = StreamDecoder().feed(octets)
                 model.check_events(host.receive(octets, now), frames)
         model.check_sent(host.data_to_send())
@@ -203,7 +203,7 @@ def host_session(data: bytes) -> None:
     assert host.retries == model.repeats, "the retries do not add up"
 
 
-class _HostModel:
+class HostModel:
     """Which requests wait, and how often each was sent."""
 
     def __init__(self) -> None:
@@ -252,7 +252,7 @@ class _HostModel:
             assert self.sent[frame.seq] <= ATTEMPTS, "a request is sent too often"
 
 
-def _ask(choices: Choices, host: HostSession, model: _HostModel, now: float) -> None:
+def _ask(choices: Choices, host: HostSession, model: HostModel, now: float) -> None:
     type_byte = REQUEST_TYPES[choices.below(len(REQUEST_TYPES))]
     message = decode_payload(type_byte, fitting_payload(choices, type_byte, choices.below(4)))
     try:
@@ -266,7 +266,7 @@ def _ask(choices: Choices, host: HostSession, model: _HostModel, now: float) -> 
     model.sent[seq] = 0
 
 
-def _for_host(choices: Choices, model: _HostModel) -> bytes:
+def for_host(choices: Choices, model: HostModel) -> bytes:
     waiting = next(iter(model.outstanding.items()), None)
     match choices.below(8):
         case 0 | 1 | 2 if waiting is not None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fuzzing.bulk import bulk_reader
 from fuzzing.decoders import batch_decoder, stream_decoder
 from fuzzing.schema import schema
+from fuzzing.sealed_device import sealed_device
+from fuzzing.sealed_host import sealed_host
 from fuzzing.sessions import device_session, host_session
 
 
@@ -20,10 +22,12 @@ class Target:
 
 
 TARGETS = {
-    "stream-decoder": Target(stream_decoder, 20),
-    "batch-decoder": Target(batch_decoder, 15),
-    "device-session": Target(device_session, 20),
-    "host-session": Target(host_session, 25),
+    "stream-decoder": Target(stream_decoder, 15),
+    "batch-decoder": Target(batch_decoder, 10),
+    "device-session": Target(device_session, 15),
+    "host-session": Target(host_session, 15),
+    "sealed-device": Target(sealed_device, 15),
+    "sealed-host": Target(sealed_host, 10),
     "bulk-reader": Target(bulk_reader, 15),
     "schema": Target(schema, 5),
 }

@@ -46,6 +46,7 @@ from protocol.messages.identity import (
     HelloRequest,
 )
 from protocol.messages.lease import HOLDER_BYTES, Lease, LeaseRelease, LeaseRequest, LeaseStatusRequest
+from protocol.messages.security import Handshake, HandshakeConfirm, HandshakeRequest, Paired, PairRequest
 from protocol.messages.settings import (
     Calibration,
     CalibrationRequest,
@@ -55,7 +56,7 @@ from protocol.messages.settings import (
     TherapyClock,
     TherapyClockRequest,
 )
-from protocol.messages.sizes import SERIAL_NUMBER_BYTES
+from protocol.messages.sizes import KEY_BYTES, NONCE_BYTES, SERIAL_NUMBER_BYTES
 from protocol.messages.status import (
     Event,
     MotorTelemetry,
@@ -85,7 +86,9 @@ from protocol.messages.therapy import (
 
 __all__ = [
     "HOLDER_BYTES",
+    "KEY_BYTES",
     "NAK_DETAIL_BYTES",
+    "NONCE_BYTES",
     "PROPOSALS",
     "SERIAL_NUMBER_BYTES",
     "THERAPY_TYPES",
@@ -114,6 +117,9 @@ __all__ = [
     "FirmwareInformation",
     "FirmwareInformationRequest",
     "FlexStep",
+    "Handshake",
+    "HandshakeConfirm",
+    "HandshakeRequest",
     "Hello",
     "HelloRequest",
     "Lease",
@@ -122,6 +128,8 @@ __all__ = [
     "LeaseStatusRequest",
     "MotorTelemetry",
     "Nak",
+    "PairRequest",
+    "Paired",
     "PatientBolusLimits",
     "PatientBolusLimitsRequest",
     "PowerTelemetry",

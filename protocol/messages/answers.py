@@ -7,13 +7,14 @@ from construct import Enum, Int8ul, Struct
 from protocol.enums import NakReason
 from protocol.messages.alarms import AcknowledgeAlarms
 from protocol.messages.lease import LeaseRelease
+from protocol.messages.security import HandshakeConfirm
 from protocol.messages.sizes import text
 from protocol.registry import Message, reply
 
 NAK_DETAIL_BYTES = 48
 
 
-@reply(0xA0, Struct(), to=[AcknowledgeAlarms, LeaseRelease])
+@reply(0xA0, Struct(), to=[AcknowledgeAlarms, LeaseRelease, HandshakeConfirm])
 class Ack(Message, frozen=True):
     """Done, and nothing more to say."""
 

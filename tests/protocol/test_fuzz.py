@@ -23,7 +23,16 @@ from protocol import (
 )
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-TARGETS = ["stream-decoder", "batch-decoder", "device-session", "host-session", "bulk-reader", "schema"]
+TARGETS = [
+    "stream-decoder",
+    "batch-decoder",
+    "device-session",
+    "host-session",
+    "sealed-device",
+    "sealed-host",
+    "bulk-reader",
+    "schema",
+]
 Run = Callable[[bytes], None]
 
 
@@ -106,8 +115,32 @@ class ActsTwice(DeviceSession):
     """Takes each repeat for a new request."""
 
     def receive(self, data: bytes, now: float) -> list[Any]:
-        self._exchanges.clear()
+        self._plain.clear()
         return super().receive(data, now)
+
+
+class ForgetsCounters(DeviceSession):
+    """Takes old sealed frames again."""
+
+    def receive(self, data: bytes, now: float) -> list[Any]:
+        if self.is_sealed:
+            self._guard._verifier._counter = 0
+        return super().receive(data, now)
+
+
+class KeepsOneCache(DeviceSession):
+    """Lets a plain HELLO clear what a sealed session asked."""
+
+    def __init__(self, guard: Any = None) -> None:
+        super().__init__(guard)
+        self._sealed = self._plain
+
+
+class TakesPlain(HostSession):
+    """Believes answers that nobody sealed."""
+
+    def _is_proven(self, frame: Frame, verifier: Any) -> bool:
+        return frame.trailer is None or super()._is_proven(frame, verifier)
 
 
 class HearsTwice(HostSession):
@@ -147,6 +180,9 @@ def loses_the_last_row(data: bytes) -> dict[int, Any]:
         ("device-session", "sessions", "DeviceSession", ActsTwice),
         ("host-session", "sessions", "HostSession", HearsTwice),
         ("host-session", "sessions", "HostSession", GivesUpEarly),
+        ("sealed-device", "sealed_device", "DeviceSession", ForgetsCounters),
+        ("sealed-device", "sealed_device", "DeviceSession", KeepsOneCache),
+        ("sealed-host", "sealed_host", "HostSession", TakesPlain),
         ("bulk-reader", "bulk", "BulkReader", DeliversDamaged),
         ("schema", "schema", "read_schema", lambda document, announced: own_schema()),
     ],

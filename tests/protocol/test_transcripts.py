@@ -12,16 +12,24 @@ import pytest
 import protocol
 from protocol import (
     BULK_RECORDS,
+    TEST_KEY,
     BulkData,
     BulkInformation,
     BulkObject,
+    CommandResult,
+    CommandState,
     Description,
+    DeviceGuard,
     DeviceRequest,
     DeviceSession,
     EventCode,
     EventRecord,
+    Handshake,
+    HandshakeFailed,
     Hello,
+    HelloRequest,
     HostEvent,
+    HostHandshake,
     HostSession,
     Lease,
     Message,
@@ -70,6 +78,8 @@ class Play:
     def __init__(self) -> None:
         self.host = HostSession()
         self.device = DeviceSession()
+        self.guard = DeviceGuard(bytes)
+        self.hello_request: HelloRequest | None = None
         self.events: list[HostEvent] = []
         self.requests: list[DeviceRequest] = []
         self.heard: list[HostEvent] = []
@@ -78,12 +88,32 @@ class Play:
         now, argument = line.time_s, line.argument
         match line.verb:
             case "host asks":
-                self.host.request(evaluated(argument), now)
+                message = evaluated(argument)
+                self.hello_request = message if isinstance(message, HelloRequest) else self.hello_request
+                self.host.request(message, now)
             case "host polls":
                 self.events += self.host.poll(now)
             case "host gets":
                 self.heard.append(self.events.pop(0))
                 assert self.heard[-1] == evaluated(argument)
+            case "host secures":
+                self.host.secure(self.handshake(argument).accept(self.replies(Handshake)[-1]))
+            case "host doubts":
+                with pytest.raises(HandshakeFailed):
+                    self.handshake(argument).accept(self.replies(Handshake)[-1])
+            case "host leaves":
+                assert self.host.is_denied
+                self.host.abandon()
+                self.host.secure(None)
+            case "device holds":
+                key, *nonces = evaluated(argument)
+                drawn = iter(nonces)
+                self.guard = DeviceGuard(lambda size: next(drawn), key)
+                self.device = DeviceSession(self.guard)
+            case "device resets":
+                self.device = DeviceSession(self.guard)
+            case "device trusts":
+                assert self.requests.pop(0) == DeviceRequest(*seq_and_message(argument), is_sealed=True)
             case "device sees":
                 assert self.requests.pop(0) == DeviceRequest(*seq_and_message(argument))
             case "device answers":
@@ -114,6 +144,12 @@ class Play:
         assert (self.events, self.requests) == ([], []), "the page does not mention these"
         assert (self.host.data_to_send(), self.device.data_to_send()) == (b"", b""), "the page does not mention these"
         return self
+
+    def handshake(self, argument: str) -> HostHandshake:
+        """The host's half, from the HELLO that went before."""
+        key, host_nonce = evaluated(argument)
+        assert self.hello_request
+        return HostHandshake(key, self.hello_request, self.replies(Hello)[-1], host_nonce)
 
     def replies(self, kind: type[MessageT]) -> list[MessageT]:
         """The replies of a kind that the host got."""
@@ -249,6 +285,45 @@ def test_an_acknowledgement_is_an_event_before_it_is_answered() -> None:
 def test_what_was_not_announced_is_refused_as_unsupported() -> None:
     play = Play().play(transcript("unsupported"))
     assert {each.nak.reason for each in play.heard if isinstance(each, Refused)} == {NakReason.UNSUPPORTED}
+
+
+def test_of_a_sealed_session_strangers_get_nothing_and_all_is_counted() -> None:
+    play = Play().play(transcript("sealed-session"))
+    assert (play.device.forged, play.device.replayed, play.device.replays) == (1, 1, 1)
+    assert (play.host.forged_frames, play.host.replayed_frames, play.host.is_denied) == (2, 0, False)
+
+
+def test_after_a_reset_the_host_is_denied_and_the_old_session_is_forged() -> None:
+    play = Play().play(transcript("sealed-session-after-a-reset"))
+    assert (play.device.forged, play.device.replayed) == (1, 0)
+    assert play.replies(CommandResult)[-1].state is CommandState.UNKNOWN
+
+
+def test_a_changed_hello_and_guessed_confirmations_open_nothing() -> None:
+    play = Play().play(transcript("handshake-refused"))
+    assert (play.device.forged, play.device.is_sealed, play.host.is_secured) == (5, False, False)
+
+
+@pytest.mark.parametrize("name", ["sealed-session", "sealed-session-after-a-reset", "handshake-refused"])
+def test_proofs_and_trailers_of_the_transcripts_are_those_of_the_second_implementation(name: str, second_keys) -> None:
+    payloads: dict[int, bytes] = {}
+    keys, verified = None, 0
+    for line in steps(transcript(name)):
+        content = bytes.fromhex(line.content.replace("|", ""))
+        if not content or line.verb in (">+", "<+"):
+            continue
+        if content[0] == 0x10:
+            payloads[content[1]] = content[6:]
+            if content[1] == Handshake.TYPE and line.verb == "<":
+                hello = payloads[0x01] + payloads[0x81]
+                keys = second_keys(TEST_KEY, payloads[0x28], content[6:22], hello)
+                assert content[22:] == keys.proof
+        else:
+            assert keys is not None
+            counter = int.from_bytes(content[-12:-8], "little")
+            assert content[-12:] == keys.trailer(content[:-12], counter, to_device=line.verb.startswith(">"))
+            verified += 1
+    assert verified or name == "handshake-refused"
 
 
 def frames_to_host(name: str) -> list[protocol.Frame]:

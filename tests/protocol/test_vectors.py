@@ -32,6 +32,9 @@ from protocol import (
     FirmwareInformation,
     FirmwareInformationRequest,
     FlexStep,
+    Handshake,
+    HandshakeConfirm,
+    HandshakeRequest,
     Hello,
     HelloRequest,
     Lease,
@@ -44,6 +47,8 @@ from protocol import (
     Nak,
     NakReason,
     OnLeaseLoss,
+    Paired,
+    PairRequest,
     PatientBolusLimits,
     PatientBolusLimitsRequest,
     PowerTelemetry,
@@ -246,6 +251,11 @@ VECTORS = [
     (BulkData(1, 2, b"\xff"), 26, "10 A5 1A 00 09 00 | 01 00 00 00 02 00 00 00 FF"),
     (Subscribe(Stream.MOTOR, 100), 27, "10 17 1B 00 05 00 | 02 64 00 00 00"),
     (Subscription(Stream.POWER, 0, 20), 27, "10 97 1B 00 09 00 | 03 00 00 00 00 14 00 00 00"),
+    (HandshakeRequest(b"\x5a" * 16), 28, f"10 28 1C 00 10 00 | {'5A' * 16}"),
+    (Handshake(b"\xa5" * 16, b"\x5a" * 8), 28, f"10 A8 1C 00 18 00 | {'A5' * 16} {'5A' * 8}"),
+    (HandshakeConfirm(), 29, "10 29 1D 00 00 00"),
+    (PairRequest(b"\x01" + bytes(15)), 30, f"10 2A 1E 00 10 00 | 01 {ZEROS_7} 00 {ZEROS_7}"),
+    (Paired(b"\xff" * 8), 30, "10 AA 1E 00 08 00 | FF FF FF FF FF FF FF FF"),
 ]
 
 
