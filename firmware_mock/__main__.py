@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import sys
 import tempfile
+import time
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 
@@ -15,6 +19,9 @@ from firmware_mock.physics.certificates import RigFactMissing
 from firmware_mock.scenario import ScenarioError
 from firmware_mock.serve import Server
 from firmware_mock.station import Station, StationError, read_rig, world_for
+from firmware_mock.turnings import Began, Ended, TurningWatch
+from firmware_mock.world import World
+from protocol import KEY_BYTES
 from protocol.errors import ProfileError
 
 EXIT_BAD_FILE = 2
@@ -41,19 +48,51 @@ def main() -> None:
     show_default=True,
     help="First TCP port; 0 takes free ones.",
 )
-def serve(rig: str, speed: float, seed: int | None, links: Path | None, tcp_base: int) -> None:
+@click.option(
+    "--turnings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Append each turning of the rotor to this file, a JSON line as it begins and one as it ends.",
+)
+@click.option(
+    "--key",
+    default=None,
+    help="What the pump was paired with, 32 hex digits, for tests: others see it in the list of processes. "
+    "Without it the pump takes orders from everybody.",
+)
+@click.option("--pairing", is_flag=True, help="Its pairing button was pressed: it takes one key, from thecabench pair.")
+def serve(
+    rig: str,
+    speed: float,
+    seed: int | None,
+    links: Path | None,
+    tcp_base: int,
+    turnings: Path | None,
+    key: str | None,
+    pairing: bool,
+) -> None:
     """Offer the rig's ports until Ctrl-C, each on a pty (where there are ptys) and on a TCP port of this machine."""
     if not isfinite(speed) or speed <= 0.0:
         raise click.BadParameter(f"{speed} is not a number above 0", param_hint="--speed")
+    if key is not None and not re.fullmatch(f"[0-9a-fA-F]{{{2 * KEY_BYTES}}}", key):
+        raise click.BadParameter(f"a key is {2 * KEY_BYTES} hex digits", param_hint="--key")
     try:
         facts = read_rig(rig)
         if seed is None:
             seed = int(facts["simulation"].get("seed", 0))
         world = world_for(facts, seed=seed)
-        station = Station.from_rig_file(facts, world)
+        station = Station.from_rig_file(facts, world, key=None if key is None else bytes.fromhex(key))
     except (StationError, ScenarioError, RigFactMissing, ProfileError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_BAD_FILE)
+    if turnings is not None:
+        try:
+            _tell_turnings(turnings, world, station)
+        except OSError as error:
+            click.echo(f"error: {turnings} cannot be written: {error.strerror}; name another file", err=True)
+            sys.exit(EXIT_BAD_FILE)
+    if pairing:
+        station.firmware.press_pairing_button()
     if links is None:
         links = Path(tempfile.gettempdir()) / "thecabench"
     try:
@@ -67,10 +106,28 @@ def serve(rig: str, speed: float, seed: int | None, links: Path | None, tcp_base
         click.echo(f"SIMULATED, not a medical device: {facts.get('name', rig)}, seed {seed}, {speed:g} x real time")
         for name, addresses in server.names.items():
             click.echo(f"{name:<12} {'  '.join(addresses)}")
+        if pairing:
+            click.echo("The pump is in pairing mode: thecabench pair --port … gives it a key.")
         click.echo("Ctrl-C ends it.")
         sys.stdout.flush()
         server.run()
     world.close()
+
+
+def _tell_turnings(path: Path, world: World, station: Station) -> None:
+    """Have the rotor's turnings written: each line is there as soon as it is true, with the wall's monotonic ns.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file = path.open("ab", buffering=0)
+    world.at_close(file.close)
+
+    def tell(what: Began | Ended) -> None:
+        line = {"at_ns": time.monotonic_ns(), "what": type(what).__name__.lower(), **asdict(what)}
+        file.write(json.dumps(line).encode() + b"\n")
+
+    TurningWatch(world, station.head, tell)
 
 
 def _warn(lag_s: float) -> None:

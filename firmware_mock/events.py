@@ -20,7 +20,7 @@ _KEYS = {
     "overload": {"mass_g", "for_s"},
     "reboot": set(),
     "power_cut": {"off_s"},
-    "stall": set(),
+    "stall": {"for_s"},
 }
 
 
@@ -31,7 +31,7 @@ def schedule_events(
 
     `unplug` and `plug` take `port`; `overload` puts `mass_g` of steel on the pan, for `for_s` seconds or for good;
     `reboot` restarts the pump's firmware; `power_cut` takes its power away for `off_s` seconds; `stall` stops the rotor
-    while the firmware goes on asking for steps.
+    while the firmware goes on asking for steps, for `for_s` seconds or until the motor is driven afresh.
 
     Raises:
         ScenarioError: an event is unknown, has an unknown key, lacks one or has a wrong value.
@@ -46,8 +46,14 @@ def schedule_events(
             if key not in known:
                 raise ScenarioError(f"{where} ({do}) has no key {key!r}; known: {', '.join(sorted(known))}")
         at_ns = to_ns(3600.0 * _number(event, "at_h", where, lowest=0.0))
-        if do in ("reboot", "stall"):
-            _schedule(world, at_ns, f"event.{do}", firmware.reboot if do == "reboot" else head.halt)
+        if do == "reboot":
+            _schedule(world, at_ns, "event.reboot", firmware.reboot)
+        elif do == "stall":
+            held = "for_s" in event
+            if held:
+                free_ns = at_ns + to_ns(_number(event, "for_s", where, lowest=0.0))
+                _schedule(world, free_ns, "event.stall_ended", head.free)
+            _schedule(world, at_ns, "event.stall", partial(head.stall, held=held))
         elif do == "power_cut":
             off_s = _number(event, "off_s", where, lowest=0.0)
             firmware.cut_power_at(at_ns, off_s, lambda: world.ledger.saw("event.power_cut"))

@@ -15,7 +15,9 @@ class PortUnplugged(OSError):
 
 
 class HostEnd:
-    """The host's end: fits the driver's `Transport` structurally."""
+    """The host's end: fits the driver's `Transport` structurally, and says that nothing real is behind it."""
+
+    is_simulated = True
 
     def __init__(self, port: Port) -> None:
         self._port = port

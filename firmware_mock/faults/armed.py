@@ -17,10 +17,15 @@ class Armed:
         self.stream = random.Random(fault.seed)
         self.passed = 0
         self.is_set_off = self.is_spared = False
-        self.has_acted = False
+        self.acted_ns: int | None = None
         self.frames_left = 0
         self.from_ns = self.until_ns = 0
         self.held: bytes | None = None
+
+    @property
+    def has_acted(self) -> bool:
+        """Whether it did anything."""
+        return self.acted_ns is not None
 
     def is_set_off_by(self, direction: Direction, message_type: int) -> bool:
         """Whether a frame that passes is the one; each that could be is counted."""
@@ -43,6 +48,9 @@ class Afflicted(Protocol):
     @property
     def is_on(self) -> bool: ...
 
+    @property
+    def key(self) -> bytes | None: ...
+
     def guarded(self, act: Callable[[], None]) -> None: ...
 
     def at_seam(self, seam: int) -> None: ...
@@ -54,3 +62,7 @@ class Afflicted(Protocol):
     def spare(self) -> None: ...
 
     def stall(self) -> bool: ...
+
+    def rot(self, amount: int, off_s: float, stream: random.Random) -> None: ...
+
+    def hang(self, seam: int, deaf_s: float, on_hang: Callable[[], None]) -> None: ...

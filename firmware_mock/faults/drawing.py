@@ -62,7 +62,9 @@ _AMOUNTS = {
     FaultKind.POWER_CUT: (0, 5),
     FaultKind.BROWN_OUT: (2, 5),
     FaultKind.CLOCK_DRIFT: (-500, 500),
+    FaultKind.WATCHDOG: (0, 4),
 }
+_AMOUNTS_TO_CHOOSE_FROM = {FaultKind.NVRAM_ROT: (0, 1, 1, 1, 2, 2, 2, 3, 3, 4)}
 _DURATIONS_S = {
     FaultKind.DUPLICATE: (0.0, LONGEST_LATE_S),
     FaultKind.LATE: (0.001, LONGEST_LATE_S),
@@ -81,6 +83,8 @@ _DURATIONS_S = {
     FaultKind.BIT_ROT: (0.3, 20.0),
     FaultKind.POWER_CUT: (0.001, 20.0),
     FaultKind.BROWN_OUT: (0.01, 5.0),
+    FaultKind.NVRAM_ROT: (0.001, 20.0),
+    FaultKind.WATCHDOG: (0.001, 3.0),
 }
 
 
@@ -98,7 +102,10 @@ def draw_fault(kind: FaultKind, stream: random.Random, *, longest_delay_s: float
     delay_s = longest_delay_s * stream.random() * stream.choice((0.01, 1.0)) if delayed else 0.0
     lowest_s, highest_s = _DURATIONS_S.get(kind, (0.0, 0.0))
     duration_s = lowest_s * (highest_s / lowest_s) ** stream.random() if lowest_s else highest_s * stream.random()
-    amount = stream.randint(*_AMOUNTS.get(kind, (0, 0)))
+    if kind in _AMOUNTS_TO_CHOOSE_FROM:
+        amount = stream.choice(_AMOUNTS_TO_CHOOSE_FROM[kind])
+    else:
+        amount = stream.randint(*_AMOUNTS.get(kind, (0, 0)))
     if kind is FaultKind.CLOCK_DRIFT and amount == 0:
         amount = 1
     nth = stream.choice((1, 1, 2, 3)) if message_type in _REPEATED else 1

@@ -54,6 +54,8 @@ class HostClock:
 class Handle:
     """The port as the host opened it once: fits the driver's `Transport` structurally."""
 
+    is_simulated = True
+
     def __init__(self, port: FaultyPort, opening: int) -> None:
         self._port = port
         self._opening = opening

@@ -30,7 +30,10 @@ class FaultKind(StrEnum):
     what it then sends is out (3), after (4), or within 60 ms, as likely as not in the middle of a write to its memory
     (5); it comes back `duration_s` later. STUCK_MOTOR: the rotor stops and the pump is not told. CLOCK_DRIFT: the
     pump's crystal is `amount` ppm off from the beginning. EVIDENCE_LOST: another host stops the pump and gives it so
-    many commands that it forgets how those before ended.
+    many commands that it forgets how those before ended. NVRAM_ROT: power goes for `duration_s`, and what is stored
+    decays meanwhile: both slots of the memory (`amount` 0), one of them (1), or one bit less than `amount`, anywhere in
+    slots, step journal and logs. WATCHDOG: the firmware hangs, at the trigger or inside what it does, by `amount` as
+    with POWER_CUT (0 to 4), until the watchdog resets it; then it is deaf for `duration_s`.
     """
 
     FLIP = "flip"
@@ -61,6 +64,8 @@ class FaultKind(StrEnum):
     STUCK_MOTOR = "stuck-motor"
     CLOCK_DRIFT = "clock-drift"
     EVIDENCE_LOST = "evidence-lost"
+    NVRAM_ROT = "nvram-rot"
+    WATCHDOG = "watchdog"
 
 
 DEVICE_KINDS = (
@@ -69,6 +74,8 @@ DEVICE_KINDS = (
     FaultKind.STUCK_MOTOR,
     FaultKind.CLOCK_DRIFT,
     FaultKind.EVIDENCE_LOST,
+    FaultKind.NVRAM_ROT,
+    FaultKind.WATCHDOG,
 )
 LINK_KINDS = tuple(kind for kind in FaultKind if kind not in DEVICE_KINDS)
 

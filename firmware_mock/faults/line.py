@@ -6,18 +6,24 @@ from collections.abc import Iterable
 from functools import partial
 
 from firmware_mock.faults.armed import Afflicted, Armed
+from firmware_mock.faults.device_acts import strike
 from firmware_mock.faults.frame_acts import Piece, frames_of, pieces, type_of
 from firmware_mock.faults.host_end import Handle, HostClock
 from firmware_mock.faults.kinds import Direction, Fault, FaultKind
-from firmware_mock.faults.second_host import overwrite_results, second_host_bytes, take_an_id
+from firmware_mock.faults.second_host import (
+    TAKES_AN_ID,
+    TAKES_LEASE,
+    overwrite_results,
+    say_with_key,
+    second_host_bytes,
+    take_an_id,
+)
 from firmware_mock.ports import Port, PortUnplugged
 from firmware_mock.world import World, to_ns
 
 SMALL_BUFFER_BYTES = 256
 READ_NS = 1_000_000
 UNTIL_OPENED = 1 << 62
-TAKES_LEASE, TAKES_AN_ID = 1, 4
-LONGEST_WRITE_NS = 60_000_000
 
 _ONE_FRAME = frozenset(
     {
@@ -40,7 +46,9 @@ _WINDOWS = frozenset(
 class FaultyPort(Port):
     """A cable with armed faults. `clock` is the host's; `pump` must be set before the first byte.
 
-    `last_arrival_ns` is when the last of the bytes that a fault holds back will arrive.
+    `last_arrival_ns` is when the last of the bytes that a fault holds back will arrive. `handed_over` is all that host
+    and device gave to the line, before any fault and even where nobody hears it: when, which way, the bytes. Another
+    host's words are not in it, the device's answers to them are.
     """
 
     pump: Afflicted
@@ -50,6 +58,7 @@ class FaultyPort(Port):
         self.clock = HostClock(world)
         self.opening = 0
         self.last_arrival_ns = 0
+        self.handed_over: list[tuple[int, Direction, bytes]] = []
         self._armed: list[Armed] = []
         self._overheard: bytearray | None = None
 
@@ -91,6 +100,10 @@ class FaultyPort(Port):
         """For each armed fault, whether it did anything."""
         return tuple(armed.has_acted for armed in self._armed)
 
+    def acted_ns(self) -> tuple[int | None, ...]:
+        """For each armed fault, when it first did something; None for one that did not."""
+        return tuple(armed.acted_ns for armed in self._armed)
+
     @property
     def cleared_ns(self) -> int:
         """When the last fault that acted is over; far ahead for a connection that is dead until opened afresh."""
@@ -98,6 +111,7 @@ class FaultyPort(Port):
 
     def host_writes(self, data: bytes) -> None:
         self.clock.catch_up()
+        self.handed_over.append((self.world.now_ns, Direction.TO_DEVICE, data))
         for frame in frames_of(data):
             if not self.plugged:
                 raise PortUnplugged(f"port sim:{self.name} is gone")
@@ -118,6 +132,7 @@ class FaultyPort(Port):
         return data
 
     def send(self, data: bytes) -> None:
+        self.handed_over.append((self.world.now_ns, Direction.TO_HOST, data))
         if not self.pump.is_on:
             return
         if self._overheard is not None:
@@ -220,7 +235,8 @@ class FaultyPort(Port):
             self.world.at(armed.from_ns, lambda: self._happen(armed))
 
     def _acted(self, armed: Armed) -> None:
-        armed.has_acted = True
+        if armed.acted_ns is None:
+            armed.acted_ns = self.world.now_ns
         self.world.ledger.saw(f"fault.{armed.fault.kind}")
 
     def _happen(self, armed: Armed) -> None:
@@ -253,21 +269,11 @@ class FaultyPort(Port):
                 if self.pump.is_on:
                     self._acted(armed)
                     self.pump.reset(fault.duration_s)
-            case FaultKind.BROWN_OUT:
-                self._acted(armed)
-                for _ in range(fault.amount):
-                    self.world.after(armed.stream.random() * fault.duration_s, lambda: self.pump.reset(0.001))
-            case FaultKind.POWER_CUT:
-                delay_ns = fault.seed % LONGEST_WRITE_NS
-                self.pump.cut_power(fault.amount, fault.duration_s, delay_ns, lambda: self._power_went(armed))
             case FaultKind.EVIDENCE_LOST:
-                if self.pump.is_on and overwrite_results(self._aside, fault.seed):
-                    self._acted(armed)
-            case FaultKind.STUCK_MOTOR:
-                if self.pump.stall():
+                if self.pump.is_on and overwrite_results(self._aside, fault.seed, self.pump.key):
                     self._acted(armed)
             case _:
-                raise ValueError(f"a fault of kind {fault.kind} cannot be set off on a line")
+                strike(armed, self.pump, self.world, lambda: self._acted(armed))
 
     def _second_host(self, armed: Armed) -> None:
         fault = armed.fault
@@ -276,7 +282,11 @@ class FaultyPort(Port):
         if not self.pump.is_on or self.on_receive is None:
             return
         if fault.amount == TAKES_AN_ID:
-            if take_an_id(self._aside, fault.seed):
+            if take_an_id(self._aside, fault.seed, self.pump.key):
+                self._acted(armed)
+            return
+        if self.pump.key is not None:
+            if say_with_key(self._aside, fault, self.pump.key):
                 self._acted(armed)
             return
         self._acted(armed)
@@ -290,7 +300,3 @@ class FaultyPort(Port):
             self.on_receive(data)
         said, self._overheard = bytes(self._overheard), None
         return said
-
-    def _power_went(self, armed: Armed) -> None:
-        armed.until_ns = self.world.now_ns + to_ns(armed.fault.duration_s)
-        self._acted(armed)

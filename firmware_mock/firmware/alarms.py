@@ -22,6 +22,7 @@ _EVENT_OF = {
     Alarm.LOW_BATTERY: EventCode.LOW_BATTERY,
     Alarm.STOPPED_TOO_LONG: EventCode.STOPPED_TOO_LONG,
     Alarm.MEMORY_ERROR: EventCode.MEMORY_ERROR,
+    Alarm.MOTOR_STALL: EventCode.MOTOR_STALL,
 }
 _TIMED = (Alarm.LOW_RESERVOIR, Alarm.EMPTY_RESERVOIR, Alarm.LOW_BATTERY, Alarm.STOPPED_TOO_LONG)
 _NON_CRITICAL = Alarm.LOW_RESERVOIR | Alarm.LOW_BATTERY | Alarm.ELECTIVE_REPLACEMENT
@@ -40,7 +41,7 @@ class _Noted:
 class Alarms:
     """Low and empty reservoir by programmed volume, low battery, standstill of 48 h, lost lease, failed self-test.
 
-    And lost memory; nothing is known of the reservoir then, so it gives no alarm.
+    And a stalled motor and lost memory; nothing is known of the reservoir then, so it gives no alarm.
 
     Call `watch` whenever motor or memory change; it does nothing before `reset` and after `end`.
     """
@@ -83,6 +84,8 @@ class Alarms:
         since_us = memory.stood_since_us
         if since_us is not None and self._clock.running_us() >= since_us + STANDS_TOO_LONG_US:
             alarms |= Alarm.STOPPED_TOO_LONG
+        if memory.motor_stalled:
+            alarms |= Alarm.MOTOR_STALL
         if memory.lease_lost:
             alarms |= Alarm.LEASE_LOST
         if memory.self_test_failed:

@@ -6,6 +6,7 @@ through with it, only what fits into the time is done, and whoever asked gets no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import or_
 
 from firmware_mock.world import World
@@ -28,10 +29,14 @@ class PowerLost(Exception):
 
 
 class Flash:
-    """Works on pages one after the other. `fails_ns` is when power will fail next, None for never."""
+    """Works on pages one after the other. `fails_ns` is when power will fail next, None for never.
+
+    `before_work` is told when a piece of work begins and would end, in ns of the world.
+    """
 
     def __init__(self, world: World) -> None:
         self.fails_ns: int | None = None
+        self.before_work: Callable[[int, int], None] = lambda begin_ns, end_ns: None
         self._world = world
         self._noise = world.stream("pump.flash")
         self._free_ns = 0
@@ -63,6 +68,7 @@ class Flash:
     def _fitting(self, times: int, each_ns: int) -> int:
         """How often work fits in before power fails; the chip is busy with that."""
         self._free_ns = max(self._free_ns, self._world.now_ns)
+        self.before_work(self._free_ns, self._free_ns + times * each_ns)
         if self.fails_ns is not None:
             times = min(times, self._left_ns() // each_ns)
         self._free_ns += times * each_ns

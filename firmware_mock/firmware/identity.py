@@ -67,14 +67,15 @@ class Identity:
         self._nvram = nvram
         self._clock = clock
 
-    def hello(self, _: HelloRequest) -> Hello:
+    def hello(self, _: HelloRequest, *, is_keyed: bool) -> Hello:
         """Answer a HELLO."""
         memory = self._nvram.memory
+        can = CAPABILITIES | Capability.CONTROL_LEASE | Capability.EVENT_LOG | Capability.SELF_TEST
         return Hello(
             protocol_major=PROTOCOL_MAJOR,
             protocol_minor=PROTOCOL_MINOR,
             schema_hash=SCHEMA_HASH,
-            capabilities=CAPABILITIES | Capability.CONTROL_LEASE | Capability.EVENT_LOG | Capability.SELF_TEST,
+            capabilities=can | Capability.AUTHENTICATION if is_keyed else can,
             mtu=MAX_PAYLOAD_BYTES,
             boot_id=memory.boot_id,
             last_command_id=memory.last_command_id,

@@ -1,8 +1,8 @@
 """An image of the memory as it lies in a slot of the chip, little-endian:
 
-    generation u32 | length u16 | steps u64 | reserved u64 | settings | therapy | bolus | results | CRC-32C u32
+    generation u32 | length u16 | steps u64 | reserved u64 | settings | key | therapy | bolus | results | CRC-32C u32
 
-`length` counts all of it; the CRC covers what is before it. A run or a result that is absent takes no room.
+`length` counts all of it; the CRC covers what is before it. A key, run or result that is absent takes no room.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from struct import Struct
 from fastcrc import crc32
 
 from firmware_mock.firmware.memory import Memory, Result, Run
-from protocol import CommandState, Mode, SelfTestItem
+from protocol import KEY_BYTES, CommandState, Mode, SelfTestItem
 
 _HEAD = Struct("<IHQQ")
-_SETTINGS = Struct("<dddQqqqiIIIQHBB")
+_SETTINGS = Struct("<dddQqqqiIIIQQHBB")
 _RUN = Struct("<QQBBQqq?QQQH")
 _RESULT = Struct("<QQBBdd")
 _CRC = Struct("<I")
 _NONE = -1
-_PRIMED, _LEASED, _LEASE_LOST, _THERAPY, _BOLUS = 1, 2, 4, 8, 16
+_PRIMED, _LEASED, _LEASE_LOST, _THERAPY, _BOLUS, _KEYED, _STALLED = 1, 2, 4, 8, 16, 32, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def pack_image(image: StoredImage) -> bytes:
     """The bytes of a slot."""
     memory = image.memory
     runs = (memory.therapy, memory.bolus)
-    parts = [_pack_settings(memory), *(_pack_run(run) for run in runs if run is not None)]
+    parts = [_pack_settings(memory), memory.key or b"", *(_pack_run(run) for run in runs if run is not None)]
     for result in memory.results:
         volumes = (result.delivered_low_ul, result.delivered_high_ul)
         parts.append(_RESULT.pack(result.command_id, result.token, result.propose_type, result.state, *volumes))
@@ -58,6 +58,11 @@ def generation_of(slot: bytes | bytearray) -> int | None:
     return int(generation) if is_whole else None
 
 
+def image_bytes(slot: bytes | bytearray) -> int:
+    """How much of a slot an image takes, as far as that can be told."""
+    return min(int(_HEAD.unpack_from(slot)[1]), len(slot))
+
+
 def unpack_image(slot: bytes | bytearray) -> StoredImage | None:
     """The image in a slot, None where there is none, as `generation_of`."""
     generation = generation_of(slot)
@@ -66,8 +71,12 @@ def unpack_image(slot: bytes | bytearray) -> StoredImage | None:
     _, _, steps, reserved = _HEAD.unpack_from(slot)
     fields = _SETTINGS.unpack_from(slot, _HEAD.size)
     step_volume_nl, previous_nl, reservoir_ul, at_steps, utc_s, set_at_us, stood_since_us = fields[:7]
-    offset_s, clock_generation, calibrations, boot_id, last_command_id, failed, flags, ended = fields[7:]
+    offset_s, clock_generation, calibrations, boot_id, last_command_id, forgotten_id, failed, flags, ended = fields[7:]
     offset = _HEAD.size + _SETTINGS.size
+    key = None
+    if flags & _KEYED:
+        key = bytes(slot[offset : offset + KEY_BYTES])
+        offset += KEY_BYTES
     runs: list[Run | None] = []
     for flag in (_THERAPY, _BOLUS):
         run, offset = _unpack_run(slot, offset) if flags & flag else (None, offset)
@@ -91,11 +100,14 @@ def unpack_image(slot: bytes | bytearray) -> StoredImage | None:
         bolus=runs[1],
         leased=bool(flags & _LEASED),
         lease_lost=bool(flags & _LEASE_LOST),
+        motor_stalled=bool(flags & _STALLED),
+        forgotten_command_id=forgotten_id,
         self_test_failed=SelfTestItem(failed),
         results=tuple(
             Result(command_id, token, propose_type, CommandState(state), low_ul, high_ul)
             for command_id, token, propose_type, state, low_ul, high_ul in results
         ),
+        key=key,
     )
     return StoredImage(generation, steps, reserved, memory)
 
@@ -107,6 +119,8 @@ def _pack_settings(memory: Memory) -> bytes:
         | _LEASE_LOST * memory.lease_lost
         | _THERAPY * (memory.therapy is not None)
         | _BOLUS * (memory.bolus is not None)
+        | _KEYED * (memory.key is not None)
+        | _STALLED * memory.motor_stalled
     )
     return _SETTINGS.pack(
         memory.step_volume_nl,
@@ -121,6 +135,7 @@ def _pack_settings(memory: Memory) -> bytes:
         memory.generation,
         memory.boot_id,
         memory.last_command_id,
+        memory.forgotten_command_id,
         memory.self_test_failed,
         flags,
         len(memory.results),

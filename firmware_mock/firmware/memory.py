@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from protocol import CommandState, Mode, SelfTestItem
@@ -80,7 +80,9 @@ class Memory:
     `primed`: the priming bolus of this filling was begun. `clock_utc_s` was the therapy clock at `clock_set_at_us` of
     the counter that runs through resets; so was the instant since when the pump stands, None while it does not.
     `leased`: the control lease was granted; `lease_lost`: it ran out under a therapy that stopped, and nothing has been
-    started since.
+    started since. `motor_stalled`: the encoder saw too few steps, and no good run since. `forgotten_command_id` is the
+    highest whose result was given up: one above it that is neither under way nor among the results was never accepted.
+    `key`: that of this pump, None before it was paired.
     """
 
     step_volume_nl: float
@@ -100,17 +102,29 @@ class Memory:
     bolus: Run | None = None
     leased: bool = False
     lease_lost: bool = False
+    motor_stalled: bool = False
+    forgotten_command_id: int = 0
     self_test_failed: SelfTestItem = _NOTHING
     results: tuple[Result, ...] = ()
+    key: bytes | None = field(default=None, repr=False)
 
     @property
     def under_way(self) -> Run | None:
         """What the motor turns for."""
         return self.therapy if self.bolus is None else self.bolus
 
-    def ended(self, *results: Result) -> tuple[Result, ...]:
-        """The stored results with more of them; the oldest are forgotten."""
-        return (*self.results, *results)[-RESULTS_KEPT:]
+    def ended(self, *results: Result) -> Memory:
+        """With more results stored; the oldest are forgotten."""
+        if not results:
+            return self
+        everything = (*self.results, *results)
+        forgotten = everything[: max(0, len(everything) - RESULTS_KEPT)]
+        highest = max((result.command_id for result in forgotten), default=0)
+        return replace(
+            self,
+            results=everything[len(forgotten) :],
+            forgotten_command_id=max(self.forgotten_command_id, highest),
+        )
 
     def is_consistent(self, *, steps: int, now_us: int) -> bool:
         """Whether the fields agree with each other, with the step counter and with the counter through resets."""
@@ -123,6 +137,7 @@ class Memory:
             and self.reservoir_at_steps <= steps
             and self.clock_set_at_us <= now_us
             and all(0 < command_id <= self.last_command_id for command_id in ids)
+            and self.forgotten_command_id <= self.last_command_id
             and all(run.step_ticks > 0 for run in runs)
             and (self.stood_since_us is None) == bool(runs)
             and (self.stood_since_us is None or self.stood_since_us <= now_us)

@@ -11,6 +11,7 @@ from firmware_mock.world import Event, World
 
 TICK_US = 1
 _TICKS_PER_H = 3_600_000_000 // TICK_US
+_PS_PER_S = 1_000_000_000_000
 
 
 def nearest_ticks(rate_ul_per_h: float, step_volume_nl: float, *, lowest: float, highest: float) -> int:
@@ -32,11 +33,14 @@ class Motor:
     """Drives the head; `on_change` is called after each start, change of rate and halt.
 
     The step counters are registers that a reset leaves alone and a loss of power clears. `missed_steps` of the run
-    before the present one were due by the timer and not seen by the encoder.
+    before the present one were due by the timer and not seen by the encoder. `on_slip` is called as the encoder ceases
+    to see the steps of the present run, and as it sees them again.
     """
 
     def __init__(self, world: World, head: Head, battery: Battery, clock: DeviceClock) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.on_slip: Callable[[], None] = lambda: None
+        head.on_slip = lambda: self.on_slip()
         self._world = world
         self._head = head
         self._battery = battery
@@ -61,6 +65,16 @@ class Motor:
     def commanded_steps(self) -> int:
         """Steps since manufacture that the timer asked for, made or not."""
         return self.steps + self._missed_before + self._missed_in_run()
+
+    @property
+    def began_ns(self) -> int | None:
+        """When the present run began; None at standstill."""
+        return self._began_ns if self._period_ps else None
+
+    @property
+    def unseen_since_ns(self) -> int | None:
+        """When the encoder saw the last step of the present run, or that began; None while it sees what is due."""
+        return self._head.stalled_since_ns
 
     def run(self, step_ticks: int) -> None:
         """Make a step every so many ticks until told otherwise."""
@@ -87,6 +101,12 @@ class Motor:
         """When the counter reaches a value as the motor now runs; None for never."""
         return self._head.counts_ns(steps - self._counted_before)
 
+    def forget_run(self) -> None:
+        """Tell nobody of the present run's end; it is made all the same."""
+        if self._done is not None:
+            self._done.cancel()
+            self._done = None
+
     def counted_for_ns(self, steps: int) -> int:
         """How long ago the counter reached a value of the present run, or since the motor was last told something."""
         reached_ns = self.counts_ns(steps)
@@ -99,9 +119,7 @@ class Motor:
         self._began_at_steps = steps
 
     def _end_run(self, next_period_ps: int) -> None:
-        if self._done is not None:
-            self._done.cancel()
-            self._done = None
+        self.forget_run()
         if self._period_ps:
             self.missed_steps = self._missed_in_run()
             self._missed_before += self.missed_steps
@@ -114,5 +132,5 @@ class Motor:
         return max(0, due - (self.steps - self._began_at_steps))
 
     def _changed(self) -> None:
-        self._battery.draw_from(self._world.now_ns, self._head.steps_per_s(self._world.now_ns))
+        self._battery.draw_from(self._world.now_ns, _PS_PER_S / self._period_ps if self._period_ps else 0.0)
         self.on_change()

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firmware_mock.firmware.flash import ERASED, PAGE_BYTES, PROGRAM_NS, Flash, PowerLost
-from firmware_mock.firmware.image import StoredImage, generation_of, pack_image, unpack_image
+from firmware_mock.firmware.image import StoredImage, generation_of, image_bytes, pack_image, unpack_image
 from firmware_mock.firmware.memory import Memory
 from firmware_mock.firmware.motor import Motor
+from firmware_mock.firmware.rot import Cells, Page
 from firmware_mock.firmware.rows import Row
 from firmware_mock.firmware.step_journal import RECORD_BYTES, Reservation, StepJournal
 from protocol import BulkObject
 
+_KEYED = b"\0"
+JOURNALLED_AT_LEAST = 5
 _UNKNOWN = Memory(0.0, 0.0, 0.0, 0, 0, 0, None)
 
 
@@ -41,8 +44,25 @@ class Nvram:
         self._journal = StepJournal()
         self._counts_from_image = True
         self._slots = [bytearray(ERASED * PAGE_BYTES), bytearray(ERASED * PAGE_BYTES)]
+        self._once = bytearray(ERASED if factory.key is None else _KEYED)
         self._image = StoredImage(0, motor.steps, motor.steps, factory)
         self.write(factory)
+
+    @property
+    def slots(self) -> tuple[bytearray, ...]:
+        """The two pages with images."""
+        return tuple(self._slots)
+
+    def stored(self) -> list[Cells]:
+        """All that lies on the chip."""
+        return [*(Page(slot, image_bytes(slot)) for slot in self._slots), self._journal, *self.rows.values()]
+
+    @property
+    def reserved_now(self) -> int:
+        """How far the step counter may get before another reservation is written."""
+        image, block = self._image, self._reserved_steps
+        confirmed = image.steps + (self._motor.steps - image.steps) // block * block
+        return self._reserved_from(image.memory, confirmed)
 
     def write(self, memory: Memory) -> None:
         """Replace the image.
@@ -63,6 +83,19 @@ class Nvram:
         self.memory = memory
         self.on_write()
 
+    @property
+    def was_keyed(self) -> bool:
+        """Whether there ever was a key, by a byte of the chip that can be programmed once and never erased."""
+        return self._once != ERASED
+
+    def note_keyed(self) -> None:
+        """Program that byte.
+
+        Raises:
+            PowerLost: power failed meanwhile.
+        """
+        self._flash.program(self._once, 0, _KEYED)
+
     def start(self) -> None:
         """Take the memory from the slots, and pass over records that were never finished."""
         for row in self.rows.values():
@@ -78,25 +111,33 @@ class Nvram:
     def lose_power(self) -> None:
         """Leave on the chip what the step journal holds at this instant.
 
-        That is the newest record, and the one before in case it is torn. Power that is lost again before the next image
-        finds the journal as it was left.
+        Those are the newest records, for the last may be torn and any may decay. Power that is lost again before the
+        next image finds the journal as it was left.
         """
         if self.is_lost or not self._counts_from_image:
             return
         self._counts_from_image = False
         image, block, steps = self._image, self._reserved_steps, self._motor.steps
         blocks = (steps - image.steps) // block
-        for number in range(max(1, blocks - 1), blocks + 1):
+        for number in range(max(1, blocks + 1 - JOURNALLED_AT_LEAST), blocks + 1):
             confirmed = image.steps + number * block
             reservation = Reservation(image.generation, confirmed, self._reserved_from(image.memory, confirmed))
             self._journal.append(reservation, programmed_bytes=self._programmed_bytes(confirmed))
 
     def step_counts(self) -> tuple[int, int]:
-        """After power was lost and `start`: the confirmed step count, and the one that was reserved."""
+        """After power was lost and `start`: the confirmed step count, and the one that was reserved.
+
+        Reservations that have decayed may each have allowed a block more to what was under way.
+        """
         newest = self._journal.newest(None if self.is_lost else self._image.generation)
-        if newest is not None:
-            return newest.confirmed, newest.reserved
-        return (0, 0) if self.is_lost else (self._image.steps, self._image.reserved)
+        if self.is_lost:
+            return (0, 0) if newest is None else (newest.confirmed, newest.reserved)
+        image, run = self._image, self._image.memory.under_way
+        confirmed, reserved = (image.steps, image.reserved) if newest is None else (newest.confirmed, newest.reserved)
+        if run is not None and (decayed := self._journal.damaged_at_the_end()):
+            farthest = reserved + decayed * self._reserved_steps
+            reserved = max(reserved, farthest if run.last_steps is None else min(farthest, run.last_steps))
+        return confirmed, reserved
 
     def guarded(self, act: Callable[[], None]) -> Callable[[], None]:
         """The same act, which ends where power fails in a write of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from firmware_mock.firmware.clock import Clocks, DeviceClock
 from firmware_mock.firmware.dosing import Dosing
 from firmware_mock.firmware.flash import Flash, PowerLost
 from firmware_mock.firmware.identity import Identity, Image
+from firmware_mock.firmware.keys import Keys
 from firmware_mock.firmware.lease import ControlLease
 from firmware_mock.firmware.logs import Logs
 from firmware_mock.firmware.memory import Memory
@@ -20,17 +22,21 @@ from firmware_mock.firmware.power import Power
 from firmware_mock.firmware.proposals import SUPPORTED, Planner
 from firmware_mock.firmware.readings import Readings
 from firmware_mock.firmware.refusals import RefusedRequest
+from firmware_mock.firmware.rot import rot_bits, rot_page
 from firmware_mock.firmware.self_test import SelfTest
 from firmware_mock.firmware.settings import Settings
+from firmware_mock.firmware.stall_watch import StallWatch
 from firmware_mock.firmware.telemetry import Streams
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
+from firmware_mock.firmware.watchdog import Watchdog
 from firmware_mock.physics.battery import Battery
 from firmware_mock.physics.thermostat import HeadThermometer
 from firmware_mock.ports import Port
 from firmware_mock.world import Event as WorldEvent
 from firmware_mock.world import World
 from protocol import (
+    Ack,
     AcknowledgeAlarms,
     AlarmsRequest,
     BulkOpen,
@@ -44,6 +50,7 @@ from protocol import (
     Event,
     EventCode,
     FirmwareInformationRequest,
+    HandshakeConfirm,
     Hello,
     HelloRequest,
     LeaseRelease,
@@ -52,6 +59,7 @@ from protocol import (
     Message,
     Nak,
     NakReason,
+    PairRequest,
     ResetCause,
     SelfTestRequest,
     StatusRequest,
@@ -69,6 +77,7 @@ _FOR_THE_HOLDER = frozenset((*SUPPORTED, Commit, AcknowledgeAlarms, SelfTestRequ
 class PumpFirmware:
     """Powers up on construction. `filled_ul` is what it was told at the last refill.
 
+    `key` is what it was paired with, None for a pump that takes orders from everybody.
     `starts_utc_s`: UTC in seconds since 1970-01-01 when it was made, which is when the therapy clock began to run.
     """
 
@@ -85,13 +94,14 @@ class PumpFirmware:
         serial_number: str,
         filled_ul: float,
         starts_utc_s: int,
+        key: bytes | None = None,
     ) -> None:
         self._world = world
         self._port = port
         self._clock = clock
         self._battery = battery
         self._motor = motor
-        flash = Flash(world)
+        self._flash = flash = Flash(world)
         self._power = Power(world, flash, self._power_fails, self._power_returns)
         self._nvram = nvram = Nvram(
             Memory(
@@ -102,12 +112,14 @@ class PumpFirmware:
                 clock_utc_s=starts_utc_s,
                 clock_set_at_us=clock.running_us(),
                 stood_since_us=clock.running_us(),
+                key=key,
             ),
             flash,
             motor,
             profile.reserved_steps,
         )
-        self._session = DeviceSession()
+        self._keys = Keys(world, nvram, serial_number, self._announce)
+        self._session = DeviceSession(self._keys.guard)
         self._event_sequence = 0
         self._exhaustion: WorldEvent | None = None
         self._image = Image.programmed()
@@ -115,7 +127,11 @@ class PumpFirmware:
         self._logs = Logs(nvram, clock)
         self._tokens = Tokens(world)
         self._accounts = Accounts(nvram, motor)
-        self._therapy = Therapy(nvram, motor, self._accounts, clock, self._logs, self._announce)
+        self._watchdog = Watchdog(world, nvram, motor, lambda: self._reset(ResetCause.WATCHDOG))
+        self._stall_watch = StallWatch(world, nvram, motor, clock, profile.stall_check_s, self._announce)
+        self._therapy = Therapy(
+            nvram, motor, self._accounts, clock, self._logs, self._announce, self._stall_watch.seen_to_turn
+        )
         self._lease = ControlLease(world, nvram, self._therapy, self._tokens, self._announce)
         self._alarms = Alarms(
             world, nvram, self._accounts, motor, clock, battery, profile.reservoir_alarm_ul, self._announce
@@ -148,6 +164,7 @@ class PumpFirmware:
         nvram.on_write = self._alarms.watch
         nvram.on_power_lost = self._power.lost_in_write
         motor.on_change = self._motor_changed
+        motor.on_slip = nvram.guarded(self._motor_slipped)
         port.on_receive = self._receive
         self._boot(ResetCause.POWER_ON, motor.steps, motor.steps)
 
@@ -156,12 +173,28 @@ class PumpFirmware:
 
         The step counter lives on in a part of RAM that only a loss of power clears.
         """
-        if not self._power.is_on:
+        if self._power.is_on:
+            self._world.ledger.saw("pump.reboot")
+            self._reset(ResetCause.SOFTWARE)
+
+    def hang(self) -> None:
+        """The main loop stops: nothing is heard, said, noted or decided until the watchdog resets."""
+        if not self._power.is_on or self._watchdog.starves:
             return
-        self._world.ledger.saw("pump.reboot")
-        self._nvram.start()
-        steps = self._motor.steps
-        self._nvram.guarded(lambda: self._boot(ResetCause.SOFTWARE, steps, steps))()
+        self._world.ledger.saw("pump.hang")
+        self._falls_silent()
+        self._watchdog.starve()
+
+    def rot(self, stream: random.Random, *, bits: int = 0, slots: int = 0) -> None:
+        """What is stored decays at rest: so many bits of it, so many slots of the image; the next start will show."""
+        for slot in stream.sample(self._nvram.slots, slots):
+            rot_page(slot, stream)
+        rot_bits(self._nvram.stored(), bits, stream)
+
+    @property
+    def memory_is_lost(self) -> bool:
+        """Whether it found no whole image at its last start."""
+        return self._nvram.is_lost
 
     def cut_power(self, off_s: float) -> None:
         """Power goes now, and is back `off_s` later: a reset that also loses what was counted since the last record."""
@@ -171,11 +204,28 @@ class PumpFirmware:
         """The same at an instant, be it in the middle of a write; `told` is called when it happens."""
         self._power.cut_at(time_ns, off_s, told)
 
+    def observe(self, before_work: Callable[[int, int], None], after_write: Callable[[Memory], None]) -> None:
+        """Have it told when the memory chip is about to work, from when to when in ns, and what each write has left."""
+        watch = self._nvram.on_write
+
+        def written() -> None:
+            after_write(self._nvram.memory)
+            watch()
+
+        self._flash.before_work = before_work
+        self._nvram.on_write = written
+
+    def press_pairing_button(self) -> None:
+        """Have it take the next key that it is given at its port."""
+        self._keys.is_pairing = True
+
     def _wired(
         self, dosing: Dosing, self_test: SelfTest, clocks: Clocks
     ) -> dict[type[Message], Callable[[Any], Message]]:
         return {
             HelloRequest: self._hello,
+            HandshakeConfirm: self._confirmed,
+            PairRequest: self._pair,
             DescribeRequest: self._identity.describe,
             FirmwareInformationRequest: self._identity.firmware,
             StatusRequest: self._readings.status,
@@ -199,7 +249,8 @@ class PumpFirmware:
         }
 
     def _boot(self, cause: ResetCause, low_steps: int, high_steps: int) -> None:
-        self._session = DeviceSession()
+        self._keys.reset()
+        self._session = DeviceSession(self._keys.guard)
         self._event_sequence = 0
         self._identity.reset_cause = cause
         self._tokens.kill()
@@ -210,17 +261,35 @@ class PumpFirmware:
         self._logs.reset()
         self._therapy.after_reset(self._next_boot_id(), low_steps, high_steps)
         self._logs.complete(self._nvram.memory)
-        self._announce(EventCode.BOOT)
+        self._announce(EventCode.BOOT, cause)
         self._alarms.reset()
         self._lease.reset()
         self._therapy.resume()
 
+    def _reset(self, cause: ResetCause) -> None:
+        self._watchdog.end()
+        self._nvram.start()
+        steps = self._motor.steps
+        self._nvram.guarded(lambda: self._boot(cause, steps, steps))()
+
     def _next_boot_id(self) -> int:
-        """Where the memory is lost, the log still knows the one before."""
-        newest = self._nvram.events.newest() if self._nvram.is_lost else self._nvram.memory
-        return 1 + (0 if newest is None else newest.boot_id)
+        """Where the memory is lost, the log still knows the one before; each damaged record may tell of another."""
+        if not self._nvram.is_lost:
+            return self._nvram.memory.boot_id + 1
+        events = self._nvram.events
+        known = [record.boot_id for record in events.newest_few(1)]
+        return 1 + events.damaged_at_the_end() + max(known, default=0)
+
+    def _motor_slipped(self) -> None:
+        """What the firmware will see at its next looks is another now."""
+        if not self._watchdog.starves:
+            self._stall_watch.watch()
+            self._alarms.watch()
 
     def _motor_changed(self) -> None:
+        if self._watchdog.starves:
+            return
+        self._stall_watch.watch()
         self._alarms.watch()
         if self._exhaustion is not None:
             self._exhaustion.cancel()
@@ -235,10 +304,16 @@ class PumpFirmware:
         """The motor stands still, the port is dead."""
         self._world.ledger.saw("pump.power_lost")
         self._nvram.lose_power()
+        self._watchdog.end()
+        self._falls_silent()
+        self._motor.halt()
+
+    def _falls_silent(self) -> None:
+        """No timer of the firmware comes to its end."""
         self._alarms.end()
+        self._stall_watch.end()
         self._lease.end()
         self._streams.end()
-        self._motor.halt()
 
     def _power_returns(self, cause: ResetCause) -> None:
         self._nvram.start()
@@ -247,7 +322,7 @@ class PumpFirmware:
         self._nvram.guarded(lambda: self._boot(cause, low_steps, high_steps))()
 
     def _receive(self, data: bytes) -> None:
-        if not self._power.is_on:
+        if not self._power.is_on or self._watchdog.starves:
             return
         try:
             for request in self._session.receive(data, self._world.monotonic()):
@@ -273,9 +348,26 @@ class PumpFirmware:
         return answer(message)
 
     def _hello(self, request: HelloRequest) -> Hello:
+        """With a key it is the handshake behind HELLO that opens a session: anybody may say HELLO."""
+        is_keyed = self._keys.guard.key is not None
+        if not is_keyed:
+            self._begin_session()
+        return self._identity.hello(request, is_keyed=is_keyed)
+
+    def _confirmed(self, _: HandshakeConfirm) -> Ack:
+        self._begin_session()
+        return Ack()
+
+    def _pair(self, request: PairRequest) -> Message:
+        """What somebody began without the key is over with that."""
+        paired = self._keys.pair(request)
+        self._tokens.kill()
+        self._begin_session()
+        return paired
+
+    def _begin_session(self) -> None:
         self._streams.end()
         self._lease.begin_session()
-        return self._identity.hello(request)
 
     def _announce(self, code: EventCode, argument: int = 0) -> None:
         record = self._logs.add_event(code, argument)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from firmware_mock.firmware.flash import ERASED, Flash
+from firmware_mock.firmware.rot import with_bit_flipped
 from protocol import BulkObject, Record, seal_record, unseal_record
 from protocol.errors import DecodeError
 
@@ -57,6 +58,30 @@ class Row:
         first = min(max(index, oldest), self.next_index)
         return first, list(islice(self._sealed, first - oldest, None))
 
+    @property
+    def stored_bytes(self) -> int:
+        """How many bytes are on the chip."""
+        return sum(map(len, self._sealed))
+
+    def flip(self, bit: int) -> None:
+        """Turn over one of their bits: what the years do."""
+        for place, sealed in enumerate(self._sealed):
+            if bit < 8 * len(sealed):
+                self._sealed[place] = with_bit_flipped(sealed, bit)
+                return
+            bit -= 8 * len(sealed)
+
+    def damaged(self) -> int:
+        """How many records are damaged: they keep their places, and nothing is taken from them."""
+        return sum(self._unsealed(sealed) is None for sealed in self._sealed)
+
+    def damaged_at_the_end(self) -> int:
+        """How many of them are newer than the newest that is not."""
+        return next(
+            (count for count, sealed in enumerate(reversed(self._sealed)) if self._unsealed(sealed) is not None),
+            len(self._sealed),
+        )
+
     def is_consistent(self) -> bool:
         """Whether all records are undamaged and their indices follow each other up to the next one."""
         oldest = self.next_index - len(self._sealed)
@@ -69,8 +94,8 @@ class Row:
 
     def newest_few(self, count: int) -> list[Any]:
         """Up to so many of the newest records that are undamaged, newest first."""
-        records = (self._unsealed(sealed) for sealed in islice(reversed(self._sealed), count))
-        return [record for record in records if record is not None]
+        records = (self._unsealed(sealed) for sealed in reversed(self._sealed))
+        return list(islice((record for record in records if record is not None), count))
 
     def _unsealed(self, sealed: bytes) -> Any:
         try:

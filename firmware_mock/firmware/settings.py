@@ -56,4 +56,4 @@ class Settings:
 
     def _write(self, proposed: type[Message], command_id: int, token: int, memory: Memory) -> None:
         done = Result(command_id, token, proposed.TYPE, CommandState.DONE)
-        self._nvram.write(replace(memory, last_command_id=command_id, results=memory.ended(done)))
+        self._nvram.write(replace(memory, last_command_id=command_id).ended(done))

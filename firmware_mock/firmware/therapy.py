@@ -1,9 +1,11 @@
 """What the pump delivers: a therapy that runs on, a bolus on top of it, and how each command ended.
 
-A command is written to memory before the motor makes its first step. A bolus suspends the therapy and hands back to
-it, or to standstill. After a reset the therapy resumes with what is left of it, a bridge in its first part too: that
-part is the old drug's basal rate, not a dose on top of one. A bolus never resumes. Each change is one write of the
-image, so a loss of power leaves it done or not begun.
+A command is written to memory before the motor makes its first step. A bolus suspends the therapy and hands back to it,
+or to standstill. One whose steps are all due and not all seen by the encoder has FAILED with those that were, and hands
+back as well; a bridge or trial then stands still, for where the old drug's end is nobody can tell any more. After a
+reset the therapy resumes with what is left of it, a bridge in its first part too: that part is the old drug's basal
+rate, not a dose on top of one. A bolus never resumes. Each change is one write of the image, so a loss of power leaves
+it done or not begun.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from protocol import CommandResult, CommandState, EventCode, Mode, TherapyReques
 
 
 class Therapy:
-    """Carries out accepted commands; `announce` is told of starts and ends with the command's id."""
+    """Carries out accepted commands; `announce` is told of starts and ends with the command's id.
+
+    `seen_to_turn` is called when all steps of a run were due and seen.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,7 @@ class Therapy:
         clock: DeviceClock,
         logs: Logs,
         announce: Callable[[EventCode, int], None],
+        seen_to_turn: Callable[[], None],
     ) -> None:
         self._nvram = nvram
         self._motor = motor
@@ -39,6 +45,7 @@ class Therapy:
         self._clock = clock
         self._logs = logs
         self._announce = announce
+        self._seen_to_turn = seen_to_turn
 
     @property
     def mode(self) -> Mode:
@@ -81,6 +88,7 @@ class Therapy:
 
     def start(self, run: Run) -> None:
         """Carry out a therapy; one before it ends as stopped."""
+        self._stand_for_the_write()
         memory = self._nvram.memory
         ended = () if memory.therapy is None else (self._ended(memory.therapy, CommandState.STOPPED),)
         run = replace(run, taken_up_at_steps=self._motor.steps)
@@ -91,6 +99,7 @@ class Therapy:
     def start_bolus(self, run: Run) -> None:
         """Give a bolus; the therapy waits."""
         assert run.steps is not None
+        self._stand_for_the_write()
         memory = self._nvram.memory
         steps = self._motor.steps
         self._write(
@@ -163,8 +172,14 @@ class Therapy:
         for result in memory.results:
             if result.command_id == command_id:
                 return _told(result)
-        known = command_id > 0 and (self._nvram.is_lost or command_id <= memory.last_command_id)
-        return CommandResult(command_id, CommandState.FORGOTTEN if known else CommandState.UNKNOWN, 0.0, 0.0, 0)
+        may_be_forgotten = self._nvram.is_lost or command_id <= memory.forgotten_command_id
+        state = CommandState.FORGOTTEN if may_be_forgotten and command_id > 0 else CommandState.UNKNOWN
+        return CommandResult(command_id, state, 0.0, 0.0, 0)
+
+    def _stand_for_the_write(self) -> None:
+        """So that no step made for one command is counted for the next, should the firmware get no further."""
+        if self._nvram.memory.under_way is not None:
+            self._motor.halt()
 
     def _stop(self, memory: Memory) -> None:
         active_id = self.active_command_id
@@ -175,20 +190,33 @@ class Therapy:
         self._announce(EventCode.STOPPED, active_id)
 
     def _bolus_done(self) -> None:
+        """The steps of a bolus are due."""
         memory = self._nvram.memory
         bolus, waiting = memory.bolus, memory.therapy
         assert bolus is not None
         if waiting is not None:
             waiting = replace(waiting, taken_up_at_steps=self._motor.steps)
-        self._write(replace(memory, bolus=None, therapy=waiting), self._ended(bolus, CommandState.DONE))
+        memory = replace(memory, bolus=None, therapy=waiting)
+        if self._stalled(bolus):
+            self._fail(memory, bolus)
+            return
+        self._write(memory, self._ended(bolus, CommandState.DONE))
         self.resume()
         self._announce(EventCode.BOLUS_DONE, bolus.command_id)
+        self._seen_to_turn()
 
     def _part_done(self) -> None:
-        """The steps of a bridge's first part, or of a trial, are made."""
+        """The steps of a bridge's first part, or of a trial, are due."""
         memory = self._nvram.memory
         therapy = memory.therapy
         assert therapy is not None
+        if self._stalled(therapy):
+            self._fail(replace(memory, therapy=None), therapy)
+            return
+        self._go_on_from(memory, therapy)
+        self._seen_to_turn()
+
+    def _go_on_from(self, memory: Memory, therapy: Run) -> None:
         if therapy.then_step_ticks is None:
             self._write(replace(memory, therapy=None), self._ended(therapy, CommandState.DONE))
             self.resume()
@@ -205,6 +233,17 @@ class Therapy:
         self.resume()
         self._announce(EventCode.BRIDGE_DONE, therapy.command_id)
 
+    def _stalled(self, run: Run) -> bool:
+        """Whether the encoder missed some of the steps that are all due."""
+        assert run.last_steps is not None
+        return self._motor.steps < run.last_steps
+
+    def _fail(self, memory: Memory, run: Run) -> None:
+        """A command ends for a stalled motor; what waited for its end is tried again."""
+        self._write(replace(memory, motor_stalled=True), self._ended(run, CommandState.FAILED))
+        self.resume()
+        self._announce(EventCode.COMMAND_FAILED, run.command_id)
+
     def _ended(self, run: Run, state: CommandState) -> Result:
         """How a command of the present memory ends, or stands."""
         if run is self._nvram.memory.under_way:
@@ -219,7 +258,7 @@ class Therapy:
         stands = memory.under_way is None
         if stands != (memory.stood_since_us is not None):
             memory = replace(memory, stood_since_us=self._clock.running_us() if stands else None)
-        self._nvram.write(replace(memory, results=memory.ended(*ended)))
+        self._nvram.write(memory.ended(*ended))
         for result in ended:
             if result.propose_type:
                 self._logs.add_dose(result)

@@ -36,7 +36,7 @@ class Tokens:
         """The reply to a PROPOSE that was found good."""
         proposal = Proposal(
             command_id=plan.canonical.command_id,
-            token=self._stream.getrandbits(64),
+            token=self._stream.getrandbits(64) or 1,
             digest=proposal_digest(plan.canonical),
             expires_in_ms=round(LIFETIME_S * 1000),
             canonical=encode_payload(plan.canonical),

@@ -63,6 +63,21 @@ def test_a_pump_without_power_is_dumb_and_comes_back_with_another_boot_id():
     assert (seen["event.power_cut"], seen["pump.power_lost"]) == (1, 1)
 
 
+def test_a_stall_holds_the_rotor_for_as_long_as_it_says():
+    station = station_with({"at_h": 1.0, "do": "stall", "for_s": 600.0})
+    station.world.sleep(3000.0)
+    station.head.run(36_000_000_000)
+    station.world.sleep(605.0)
+    steps = station.head.counted_steps(station.world.now_ns)
+    station.head.run(36_000_000_000)
+    station.world.sleep(590.0)
+    assert station.head.counted_steps(station.world.now_ns) == steps
+    station.world.sleep(100.0)
+    assert station.head.counted_steps(station.world.now_ns) > steps
+    seen = evidence(station)
+    assert (seen["event.stall"], seen["event.stall_ended"]) == (1, 1)
+
+
 def test_an_event_that_did_not_come_left_no_evidence():
     station = station_with({"at_h": 1.0, "do": "unplug", "port": "pump"})
     station.world.sleep(3000.0)
@@ -83,6 +98,7 @@ def test_an_event_that_did_not_come_left_no_evidence():
             r"\(unplug\): port = None is no port; known: balance, environment, operator, pump",
         ),
         ({"at_h": 1.0, "do": "plug", "port": "pimp"}, "port = 'pimp' is no port"),
+        ({"at_h": 1.0, "do": "stall", "for_s": -1.0}, "for_s = -1.0 must be a number of at least 0"),
         ({"at_h": 1.0, "do": "power_cut"}, "event 1: off_s = None must be a number of at least 0"),
         ({"do": "unplug", "port": "pump"}, "at_h = None must be a number of at least 0"),
         ({"at_h": -1.0, "do": "unplug", "port": "pump"}, r"at_h = -1.0 must be a number of at least 0"),

@@ -183,6 +183,7 @@ def run_command(*arguments):
         (("--speed", "0"), "0.0 is not a number above 0"),
         (("--speed", "nan"), "nan is not a number above 0"),
         (("--tcp-base", "70000"), "70000 is not in the range"),
+        (("--tcp-base", "0", "--turnings", "no-such-folder/t.jsonl"), "no-such-folder/t.jsonl cannot be written"),
     ],
 )
 def test_a_bad_file_or_option_ends_with_2_and_one_clear_sentence(arguments, said):

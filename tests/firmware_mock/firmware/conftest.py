@@ -82,6 +82,15 @@ class Host:
         self.sessions += 1
         self.hello(self.sessions)
 
+    def shake_hands(self, key, nonce=1):
+        """HELLO and handshake: from now on all is sealed. What the device answers to the confirmation."""
+        self.session.abandon()
+        self.session.secure(None)
+        hello = self.hello(nonce)
+        handshake = protocol.HostHandshake(key, protocol.HelloRequest(1, 0, nonce), hello, nonce.to_bytes(16, "big"))
+        self.session.secure(handshake.accept(self.ask(handshake.request())))
+        return self.ask(protocol.HandshakeConfirm())
+
     def hello(self, nonce):
         """A session of its own, as after a restart of the host or from another one."""
         return self.ask(protocol.HelloRequest(1, 0, nonce))
@@ -155,7 +164,7 @@ def truth():
 def host():
     """Builds a pump with the effects a test wants and connects a host to it."""
 
-    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, speed=1.0, **effects):
+    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, speed=1.0, key=None, **effects):
         world = World(seed=seed)
         world.served_speed = speed
         effects = PumpEffects(**effects)
@@ -181,6 +190,7 @@ def host():
             serial_number="P-1",
             filled_ul=filled_ul,
             starts_utc_s=STARTS_UTC_S,
+            key=key,
         )
         return Host(world, port, head, pump)
 

@@ -77,7 +77,7 @@ def test_ids_rise_strictly_and_skipped_ones_are_gone(host):
         nak = pump.ask(ProposeContinuous(stale, 100.0, 0))
         assert (nak.reason, nak.detail) == (NakReason.STALE_COMMAND_ID, "command_id must be above 10")
     assert pump.ask(protocol.HelloRequest(1, 0, 1)).last_command_id == 10
-    assert pump.result(9).state == CommandState.FORGOTTEN
+    assert pump.result(9).state == CommandState.UNKNOWN
     assert pump.result(11).state == CommandState.UNKNOWN
     assert pump.result(0).state == CommandState.UNKNOWN
 
@@ -246,13 +246,13 @@ def test_starts_and_ends_are_announced_in_sequence(host):
     pump.pump.reboot()
     events = pump.hear(1.0)
     assert [(event.code, event.argument) for event in events] == [
-        (EventCode.BOOT, 0),
+        (EventCode.BOOT, protocol.ResetCause.POWER_ON),
         (EventCode.STARTED, 1),
         (EventCode.STARTED, 2),
         (EventCode.BOLUS_DONE, 2),
         (EventCode.STOPPED, 1),
         (EventCode.CALIBRATION_WRITTEN, 3),
-        (EventCode.BOOT, 0),
+        (EventCode.BOOT, protocol.ResetCause.SOFTWARE),
     ]
     assert [event.sequence for event in events] == [1, 2, 3, 4, 5, 6, 1]
     assert math.isclose(events[3].device_time_us - events[2].device_time_us, 3_600_000, abs_tol=1)

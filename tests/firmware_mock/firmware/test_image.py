@@ -46,8 +46,11 @@ MEMORIES = st.builds(
     bolus=st.none() | RUNS,
     leased=st.booleans(),
     lease_lost=st.booleans(),
+    motor_stalled=st.booleans(),
+    forgotten_command_id=U64,
     self_test_failed=st.builds(SelfTestItem, st.integers(0, 63)),
     results=st.lists(RESULTS, max_size=RESULTS_KEPT).map(tuple),
+    key=st.none() | st.binary(min_size=16, max_size=16),
 )
 IMAGES = st.builds(StoredImage, U32, U64, U64, MEMORIES)
 
@@ -65,6 +68,17 @@ def test_a_flipped_bit_makes_it_no_image(image, data):
     bit = data.draw(st.integers(0, 8 * len(slot) - 1))
     slot[bit // 8] ^= 1 << bit % 8
     assert unpack_image(slot.ljust(4096, b"\xff")) is None
+
+
+@given(MEMORIES, st.lists(RESULTS, max_size=2 * RESULTS_KEPT))
+def test_the_oldest_results_are_given_up_and_the_highest_of_their_ids_is_kept(memory, results):
+    kept = memory
+    for result in results:
+        kept = kept.ended(result)
+    everything = (*memory.results, *results)
+    assert kept.results == everything[-RESULTS_KEPT:]
+    given_up = everything[: len(everything) - len(kept.results)]
+    assert kept.forgotten_command_id == max([memory.forgotten_command_id, *(result.command_id for result in given_up)])
 
 
 def test_an_empty_slot_holds_no_image():

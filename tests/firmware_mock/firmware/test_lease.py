@@ -19,6 +19,7 @@ from protocol import (
     ProposeBolus,
     ProposeContinuous,
     ProposeTrial,
+    ResetCause,
     SelfTestRequest,
 )
 
@@ -208,12 +209,12 @@ def test_a_reset_ends_the_lease_as_if_it_had_run_out(host):
     pump.do(ProposeBolus(2, 50.0, 500.0))
     events(pump)
     pump.pump.reboot()
-    assert events(pump) == [(EventCode.BOOT, 0), (EventCode.LEASE_EXPIRED, 0), (EventCode.STOPPED, 1)]
+    assert events(pump) == [(EventCode.BOOT, ResetCause.SOFTWARE), (EventCode.LEASE_EXPIRED, 0), (EventCode.STOPPED, 1)]
     assert (pump.result(1).state, pump.result(2).state) == (CommandState.STOPPED, CommandState.INTERRUPTED)
     assert (pump.status().mode, pump.status().alarms) == (Mode.STOPPED, Alarm.LEASE_LOST)
     assert pump.ask(LeaseStatusRequest()) == Lease(0, 0, "")
     pump.pump.reboot()
-    assert events(pump) == [(EventCode.BOOT, 0)]
+    assert events(pump) == [(EventCode.BOOT, ResetCause.SOFTWARE)]
     assert pump.status().alarms == Alarm.LEASE_LOST
     steps = pump.status().steps
     pump.world.sleep(3600.0)

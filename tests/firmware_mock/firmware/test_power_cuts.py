@@ -93,6 +93,17 @@ def lease_is_released(pump, lease):
     pump.world.sleep(0.05)
 
 
+def stalled(*before):
+    prepare, _ = waiting(0.0, *before)
+
+    def prepare_and_stall(pump):
+        prepare(pump)
+        pump.world.sleep(1.0)
+        pump.head.stall()
+
+    return prepare_and_stall, waiting(5.0)[1]
+
+
 def reset_during_a_bolus():
     def prepare(pump):
         pump.do(ProposeContinuous(1, 100.0, 0))
@@ -133,6 +144,8 @@ KINDS = {
     "stop of bolus and infusion": asking(protocol.Stop(), BASAL, ProposeBolus(2, 50.0, 0.0)),
     "stop while a proposal waits": stopping_with_a_proposal(),
     "end of a bolus": waiting(5.0, BASAL, ProposeBolus(2, 1.0, 0.0)),
+    "end of a stalled bolus": stalled(BASAL, ProposeBolus(2, 1.0, 0.0)),
+    "end of a stalled bridge's first part": stalled(ProposeBridge(1, 1.0, 1000.0, 10.0, 0)),
     "end of a bridge's first part": waiting(5.0, ProposeBridge(1, 1.0, 1000.0, 10.0, 0)),
     "end of a trial": waiting(5.0, ProposeTrial(1, 1000.0, 4, 0)),
     "lease granted": asking(protocol.LeaseRequest(0, 60_000, "test"), BASAL),

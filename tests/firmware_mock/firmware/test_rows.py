@@ -1,6 +1,8 @@
 """Rows of records: one that power kept from being finished is passed over, wherever it broke off."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware_mock import World
 from firmware_mock.firmware.flash import PROGRAM_NS, Flash, PowerLost
@@ -43,4 +45,19 @@ def test_a_record_that_has_rotted_keeps_its_place():
     row._sealed[2] = bytes(rotten)
     row.skip_torn()
     assert row.next_index == 3
-    assert row.newest_few(2) == [event(1)]
+    assert row.newest_few(2) == [event(1), event(0)]
+    assert row.damaged_at_the_end() == 1
+
+
+@given(st.lists(st.booleans(), max_size=8), st.data())
+def test_records_that_have_rotted_are_counted_up_to_the_newest_good_one(rotten, data):
+    row = Row(BulkObject.EVENT_LOG, Flash(World()))
+    for index in range(len(rotten)):
+        row.append(event(index))
+    for index, is_rotten in enumerate(rotten):
+        if is_rotten:
+            row.flip(8 * RECORD_BYTES * index + data.draw(st.integers(0, 8 * RECORD_BYTES - 1)))
+    good = [index for index, is_rotten in enumerate(rotten) if not is_rotten]
+    assert row.stored_bytes == RECORD_BYTES * len(rotten)
+    assert row.newest_few(8) == [event(index) for index in reversed(good)]
+    assert row.damaged_at_the_end() == len(rotten) - 1 - max(good, default=-1)

@@ -29,6 +29,21 @@ def test_a_record_belongs_to_the_image_of_its_generation():
     assert journal.newest(3) is None
 
 
+@given(st.integers(0, 5), st.integers(0, 5), st.data())
+def test_whole_records_that_have_decayed_since_are_told_from_torn_ones_and_counted(good, decayed, data):
+    journal = StepJournal()
+    for number in range(good + decayed):
+        journal.append(Reservation(7, 100 * number, 100 * number + 100))
+    for number in range(good, good + decayed):
+        journal.flip(8 * RECORD_BYTES * number + data.draw(st.integers(0, 8 * RECORD_BYTES - 9)))
+    journal.append(Reservation(7, 10**6, 10**6), programmed_bytes=data.draw(st.integers(0, RECORD_BYTES - 1)))
+    assert journal.damaged_at_the_end() == decayed
+    newest = journal.newest(7)
+    assert newest == (Reservation(7, 100 * good - 100, 100 * good) if good else None)
+    journal.append(Reservation(8, 0, 1))
+    assert journal.damaged_at_the_end() == 0
+
+
 @pytest.mark.parametrize("full_pages", [1, 2, 5])
 def test_a_full_page_gives_way_to_the_other(full_pages):
     journal = StepJournal()

@@ -21,6 +21,7 @@ from protocol import (
     ProposePrime,
     ProposeRefill,
     ProposeTrial,
+    ResetCause,
     Telemetry,
     TherapyRequest,
 )
@@ -93,7 +94,7 @@ def test_a_bridge_is_one_therapy_in_both_of_its_parts(host):
     status = pump.status()
     assert (status.mode, status.active_command_id) == (Mode.CONTINUOUS, 1)
     assert pump.ask(TherapyRequest()) == therapy
-    assert codes(pump) == [(EventCode.BOOT, 0), (EventCode.STARTED, 1), (EventCode.BRIDGE_DONE, 1)]
+    assert codes(pump) == [(EventCode.BOOT, ResetCause.POWER_ON), (EventCode.STARTED, 1), (EventCode.BRIDGE_DONE, 1)]
     pump.world.sleep(24 * 3600.0)
     pump.do(ProposeContinuous(2, 2.0, 0))
     result = pump.result(1)
@@ -157,7 +158,7 @@ def test_the_end_of_a_trial_is_announced_as_such(host):
     pump = host()
     pump.do(ProposeTrial(7, 100.0, 60, 0))
     pump.world.sleep(100.0)
-    assert codes(pump) == [(EventCode.BOOT, 0), (EventCode.STARTED, 7), (EventCode.TRIAL_DONE, 7)]
+    assert codes(pump) == [(EventCode.BOOT, ResetCause.POWER_ON), (EventCode.STARTED, 7), (EventCode.TRIAL_DONE, 7)]
 
 
 def test_a_refill_told_while_priming_runs_allows_no_second_priming(host):
