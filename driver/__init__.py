@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from driver.clock import Clock, Deadline, ScaledClock, SystemClock
 from driver.device_clock import DeviceClock, HostTime
-from driver.dosing import Dose
+from driver.dose import Dose, DoseState
 from driver.errors import (
+    AuthenticationError,
     BadPortUrl,
     BalanceError,
     BalanceFault,
@@ -21,19 +22,25 @@ from driver.errors import (
     CalibrationUnverified,
     DoseNotStarted,
     DoseUncertain,
+    DowngradeRefused,
     DriverError,
     EnvironmentProtocolError,
+    HandshakeRefused,
     InstrumentError,
     InstrumentTimeout,
     JournalError,
     JournalForeign,
+    JournalLocked,
+    KeyStoreError,
     LeaseHeld,
     LinkError,
     LinkTimeout,
     NakError,
     NoLease,
+    NotAuthenticated,
     ObserverOnly,
     OperatorError,
+    PairingError,
     PortBusy,
     PortDenied,
     PortLost,
@@ -42,16 +49,20 @@ from driver.errors import (
     PumpError,
     ReplyInvalid,
     StopUnconfirmed,
+    TestKeyRefused,
     TransferBroken,
     TransportError,
     UnknownDialect,
     VersionMismatch,
     WrongDevice,
+    WrongKey,
 )
 from driver.greeting import PumpIdentity
 from driver.histories import History
 from driver.journal import Journal
+from driver.keys import KeyFile, KeyringStore, KeysInMemory, KeySource, KeyStore
 from driver.lease import ControlLease
+from driver.pairing import Pairing, pair
 from driver.pump import Pump
 from driver.schemas import SchemaCache
 from driver.settings import BolusLimits
@@ -64,6 +75,7 @@ from driver.transport.tapped import Direction, Tapped
 
 __all__ = [
     "EVERY_DAY",
+    "AuthenticationError",
     "BadPortUrl",
     "BalanceError",
     "BalanceFault",
@@ -87,12 +99,15 @@ __all__ = [
     "Direction",
     "Dose",
     "DoseNotStarted",
+    "DoseState",
     "DoseUncertain",
+    "DowngradeRefused",
     "DriverError",
     "EnvironmentProtocolError",
     "Flex",
     "FlexStep",
     "Gaps",
+    "HandshakeRefused",
     "History",
     "HostTime",
     "InstrumentError",
@@ -100,14 +115,24 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalForeign",
+    "JournalLocked",
+    "KeyFile",
+    "KeySource",
+    "KeyStore",
+    "KeyStoreError",
+    "KeyringStore",
+    "KeysInMemory",
     "LeaseHeld",
     "LinkError",
     "LinkTimeout",
     "MinimumRate",
     "NakError",
     "NoLease",
+    "NotAuthenticated",
     "ObserverOnly",
     "OperatorError",
+    "Pairing",
+    "PairingError",
     "PortBusy",
     "PortDenied",
     "PortLost",
@@ -127,6 +152,7 @@ __all__ = [
     "SystemClock",
     "Tapped",
     "TelemetryBatch",
+    "TestKeyRefused",
     "Therapy",
     "TransferBroken",
     "Transport",
@@ -135,6 +161,8 @@ __all__ = [
     "UnknownDialect",
     "VersionMismatch",
     "WrongDevice",
+    "WrongKey",
     "bridge",
     "open_transport",
+    "pair",
 ]

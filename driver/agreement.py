@@ -56,6 +56,8 @@ def agreed(port: str, asked: Proposable, proposal: Proposal) -> Proposable:
     assert isinstance(canonical, type(asked))
     if (proposal.command_id, canonical.command_id) != (asked.command_id, asked.command_id):
         raise ProposalMismatch(port, f"the pump's proposal is for command {canonical.command_id}; nothing was dosed")
+    if proposal.token == 0:
+        raise ProposalMismatch(port, "the pump's proposal has token 0, which stands for none; nothing was dosed")
     if proposal.digest != proposal_digest(canonical):
         raise ProposalMismatch(port, "the pump's proposal does not match its own digest; nothing was dosed")
     difference = _difference(values_of(asked), values_of(canonical), _DEVICES_OWN.get(type(asked), set()))

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
 from driver.agreement import agreed, described, values_of
+from driver.dose import Dose, DoseState, state_of
 from driver.errors import (
     DoseNotStarted,
     DoseUncertain,
@@ -31,6 +30,7 @@ from protocol import (
     CommandResultRequest,
     CommandState,
     Commit,
+    NakReason,
     Proposable,
     Proposal,
     ProposeBolus,
@@ -49,7 +49,14 @@ from protocol import (
 
 RESULT_ROUNDS = 3
 
-_FINAL = {CommandState.DONE: "done", CommandState.STOPPED: "stopped", CommandState.INTERRUPTED: "interrupted"}
+_RESOLVE = 'Pump.resolve({}, by="name", because="reason")'
+_FINAL = {
+    CommandState.DONE: "done",
+    CommandState.STOPPED: "stopped",
+    CommandState.INTERRUPTED: "interrupted",
+    CommandState.FAILED: "failed",
+}
+_NEVER_BEGUN = (None, "", "refused", "not_started")
 _KIND: dict[type[Proposable], str] = {
     ProposeContinuous: "continuous",
     ProposeMinimumRate: "minimum_rate",
@@ -64,30 +71,14 @@ _KIND: dict[type[Proposable], str] = {
     ProposeRefill: "refill",
     ProposeTherapyClock: "therapy_clock",
 }
-_GIVES_ITS_VOLUME_ONCE = frozenset({"bolus", "patient_bolus", "prime"})
-
-
-@dataclass(frozen=True, slots=True)
-class Dose:
-    """A dosing command and what the pump says became of it; what it delivered lies between the two volumes in µL.
-
-    For a therapy that runs on the volumes are so far; `canonical` are the values the pump really uses, by field name,
-    flex steps as a list of such.
-    """
-
-    id: int
-    state: CommandState
-    delivered_low_ul: float
-    delivered_high_ul: float
-    canonical: dict[str, Any]
 
 
 class Dosing:
     """The dosing commands of one pump and one host process.
 
     `started` are the ids this process may have set going and whose end it has not seen; `uncertain` those, also of
-    earlier processes, whose result the pump could not tell, with a description; `journal_fault` is the last failure to
-    note an outcome, which harms no dose: the pump is asked for it again at the next opening.
+    earlier processes, whose result the pump could not tell, with why; `journal_fault` is the last failure to note an
+    outcome, which harms no dose: the pump is asked for it again at the next opening.
     """
 
     def __init__(self, link: Link, journal: Journal) -> None:
@@ -110,12 +101,13 @@ class Dosing:
             DoseUncertain: what an earlier command delivered is not known.
         """
         if self.uncertain:
-            listed = "; ".join(f"command {id_} ({what})" for id_, what in self.uncertain.items())
+            doses = tuple(self._uncertain_dose(id_, None) for id_ in self.uncertain)
+            listed = "; ".join(f"command {d.id} ({described(d.canonical)}): {self.uncertain[d.id]}" for d in doses)
             raise DoseUncertain(
                 self._link.port,
                 f"no dosing before the uncertain is resolved: {listed}. It counts as delivered: weigh or inspect, "
-                'then call Pump.resolve(id, by="name") for each',
-                tuple(self.uncertain),
+                f"then call {_RESOLVE.format('id')} for each",
+                doses,
             )
 
     def carry_out(self, asked: Proposable, device_last_id: int) -> Dose:
@@ -134,7 +126,7 @@ class Dosing:
         try:
             proposal = self._link.request(asked, Proposal)
             canonical = agreed(self._link.port, asked, proposal)
-            self._journal.commit(id_, kind, values_of(canonical))
+            self._journal.commit(id_, kind, values_of(canonical), proposal.token)
         except BaseException:
             self._write_outcome(id_, "refused", 0.0, 0.0)
             raise
@@ -143,10 +135,11 @@ class Dosing:
     def result(self, id_: int) -> Dose:
         """Ask the pump what became of a command, and note it.
 
-        That it never saw it is final: the question kills the token, so no COMMIT still on its way can start it.
+        That it never saw it is final: the question kills the token, so no COMMIT still on its way can start it. So is
+        that it did something else by this id, under another proposal's token: an id is used once.
 
         Raises:
-            DoseNotStarted: the pump never saw it.
+            DoseNotStarted: the pump never saw it, or another host took the id.
             DoseUncertain: the pump does not answer, does not say, or has forgotten.
         """
         for _ in range(RESULT_ROUNDS):
@@ -163,26 +156,22 @@ class Dosing:
         running = set()
         for id_ in sorted(self.started | set(self.uncertain)):
             with contextlib.suppress(DoseUncertain, DoseNotStarted):
-                if self.result(id_).state == CommandState.RUNNING:
+                if self.result(id_).state is DoseState.PENDING:
                     running.add(id_)
         self.started &= running
         return tuple(sorted(running))
 
-    def resolve(self, id_: int, by: str) -> None:
-        """An operator takes an uncertain command, as delivered, on their name; it is still stopped on leaving.
+    def resolve(
+        self, id_: int, *, by: str, because: str, as_: DoseState | str, volume_ul: tuple[float, float] | None
+    ) -> None:
+        """An operator takes a command whose end is not known on their name; it is still stopped on leaving.
 
         Raises:
-            ValueError: the command is not uncertain, or there is no name.
-            JournalError: it could not be noted, so it stays uncertain.
+            ValueError: its end is known, or what the operator says cannot be.
+            JournalError: it could not be noted, so nothing has changed.
         """
-        if id_ not in self.uncertain:
-            raise ValueError(f"command {id_} is not uncertain")
-        if not by.strip():
-            raise ValueError(f'the name of the operator is missing: Pump.resolve({id_}, by="name")')
-        gave_once = self._journal.kind(id_) in _GIVES_ITS_VOLUME_ONCE
-        volume_ul = self._journal.values(id_)["volume_ul"] if gave_once else None
-        self._journal.outcome(id_, "resolved", 0.0 if gave_once else None, volume_ul, by=by)
-        del self.uncertain[id_]
+        self._journal.resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul)
+        self.uncertain.pop(id_, None)
 
     def _commit(self, id_: int, commit: Commit) -> Dose:
         """COMMIT and what became of it; an interrupt leaves the command in doubt, to be settled before the next."""
@@ -201,7 +190,9 @@ class Dosing:
         except NakError as refusal:
             try:
                 return self.result(id_)
-            except DoseNotStarted:
+            except DoseNotStarted as told:
+                if refusal.reason == NakReason.BAD_TOKEN:
+                    raise told from refusal
                 raise refusal from None
         except LinkTimeout:
             return self.result(id_)
@@ -213,23 +204,37 @@ class Dosing:
         if result.command_id != id_:
             raise self._doubt(id_, f"the pump answers for command {result.command_id}")
         if state == CommandState.UNKNOWN:
-            if id_ in self._seen_by_pump or self._journal.state(id_) not in (None, "", "not_started"):
-                raise self._doubt(id_, "the pump now says that it never saw it")
-            self._close(id_, "not_started", 0.0, 0.0)
-            raise DoseNotStarted(self._link.port, f"the pump never saw command {id_}; nothing was dosed, ask again")
+            raise self._not_begun(id_, state, "it never saw it", f"the pump never saw command {id_}")
         if state == CommandState.FORGOTTEN:
-            raise self._doubt(id_, "the pump has forgotten it")
+            raise self._doubt(id_, "the pump has forgotten it", state)
         if state != CommandState.RUNNING and state not in _FINAL:
-            raise self._doubt(id_, f"the pump answers with the unknown state {state}")
+            raise self._doubt(id_, f"the pump answers with the unknown state {state}", state)
+        entry = self._journal.entry(id_)
+        if entry is not None and entry.token not in (None, result.token):
+            if result.token == 0:
+                raise self._doubt(id_, "the pump does not tell whose proposal became of it", state)
+            denial = f"another host took command {id_} first, so this one was not carried out and never will be"
+            raise self._not_begun(id_, state, "another host took it", denial)
         self._seen_by_pump.add(id_)
         if not 0.0 <= low_ul <= high_ul < math.inf:
-            raise self._doubt(id_, f"the pump says that it delivered between {low_ul:g} and {high_ul:g} µL")
-        if state == CommandState.RUNNING:
+            raise self._doubt(id_, f"the pump says that it delivered between {low_ul:g} and {high_ul:g} µL", state)
+        said = CommandState(state)
+        if said == CommandState.RUNNING:
             self.uncertain.pop(id_, None)
             self._note(id_, "running", low_ul, high_ul)
         else:
-            self._close(id_, _FINAL[CommandState(state)], low_ul, high_ul)
-        return Dose(id_, CommandState(state), low_ul, high_ul, self._journal.values(id_))
+            self._close(id_, _FINAL[said], low_ul, high_ul)
+        canonical = entry.values if entry is not None and entry.values is not None else {}
+        return Dose(id_, state_of(said, high_ul), low_ul, high_ul, dict(canonical), said)
+
+    def _not_begun(
+        self, id_: int, said: CommandState | int, denial: str, sentence: str
+    ) -> DoseNotStarted | DoseUncertain:
+        """The error to raise where the pump denies a command; it is not believed if it once said otherwise."""
+        if id_ in self._seen_by_pump or self._journal.state(id_) not in _NEVER_BEGUN:
+            return self._doubt(id_, f"the pump now says that {denial}", said)
+        self._close(id_, "not_started", 0.0, 0.0)
+        return DoseNotStarted(self._link.port, f"{sentence}; nothing was dosed, ask again")
 
     def _close(self, id_: int, state: str, low_ul: float, high_ul: float) -> None:
         self.started.discard(id_)
@@ -247,21 +252,28 @@ class Dosing:
         except JournalError as error:
             self.journal_fault = error
 
-    def _doubt(self, id_: int, why: str) -> DoseUncertain:
+    def _doubt(self, id_: int, why: str, said: CommandState | int | None = None) -> DoseUncertain:
         """The error to raise; only a command whose end the journal does not tell blocks the next dose."""
+        dose = self._uncertain_dose(id_, said)
         if id_ not in self._journal.unresolved():
             state = self._journal.state(id_)
             known = "does not know it" if state is None else f"has it as {state}"
             return DoseUncertain(
                 self._link.port,
                 f"what became of command {id_} cannot be told, because {why}; the journal {known}",
-                (id_,),
+                (dose,),
             )
-        values = described(self._journal.values(id_))
-        self.uncertain[id_] = f"{values}: {why}"
+        self.uncertain[id_] = why
         return DoseUncertain(
             self._link.port,
-            f"command {id_} ({values}) may have been carried out wholly, partly or not at all, because {why}; it "
-            f'counts as delivered. Open the pump again to ask it, or call Pump.resolve({id_}, by="name")',
-            (id_,),
+            f"command {id_} ({described(dose.canonical)}) may have been carried out wholly, partly or not at all, "
+            f"because {why}; it counts as delivered. Open the pump again to ask it, or call {_RESOLVE.format(id_)}",
+            (dose,),
         )
+
+    def _uncertain_dose(self, id_: int, said: CommandState | int | None) -> Dose:
+        """What is known of a command without the pump: what the journal tells."""
+        entry = self._journal.entry(id_)
+        if entry is None or entry.values is None:
+            return Dose(id_, DoseState.UNCERTAIN, 0.0, math.inf, {}, said)
+        return Dose(id_, DoseState.UNCERTAIN, *entry.bounds_ul, dict(entry.values), said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from driver.dose import Dose
 from protocol import NakReason
 
 
@@ -108,6 +109,40 @@ class TransferBroken(LinkError):
         self.history = history
 
 
+class AuthenticationError(LinkError):
+    """The pump and this host cannot prove to each other who they are; the pump was told nothing that changes it."""
+
+
+class NotAuthenticated(AuthenticationError):
+    """The pump takes orders from holders of its key alone, and this host has none; it was not sent."""
+
+
+class DowngradeRefused(AuthenticationError):
+    """This host has a key of the pump, and what answers does not ask for it."""
+
+
+class WrongKey(AuthenticationError):
+    """The pump does not know the key that this host has."""
+
+
+class TestKeyRefused(AuthenticationError):
+    """The key of simulated pumps, which anybody may know, is to open a pump at a real port."""
+
+    __test__ = False
+
+
+class HandshakeRefused(AuthenticationError):
+    """The pump takes no handshake now. `detail` is its own words."""
+
+    def __init__(self, port: str, sentence: str, detail: str = "") -> None:
+        super().__init__(port, sentence)
+        self.detail = detail
+
+
+class PairingError(LinkError):
+    """A key could not be given to the pump, or the pump does not prove that it has it."""
+
+
 class WrongDevice(LinkError):
     """Another pump than the expected one answers at this port."""
 
@@ -133,11 +168,16 @@ class DoseNotStarted(PumpError):
 
 
 class DoseUncertain(PumpError):
-    """What a dosing command delivered is not known; it counts as delivered. `dose_ids` are the commands concerned."""
+    """What dosing commands delivered is not known; it counts as delivered. `doses` holds each, with its bounds."""
 
-    def __init__(self, port: str, sentence: str, dose_ids: tuple[int, ...]) -> None:
+    def __init__(self, port: str, sentence: str, doses: tuple[Dose, ...]) -> None:
         super().__init__(port, sentence)
-        self.dose_ids = dose_ids
+        self.doses = doses
+
+    @property
+    def dose_ids(self) -> tuple[int, ...]:
+        """The ids of the commands concerned."""
+        return tuple(dose.id for dose in self.doses)
 
 
 class CalibrationMismatch(PumpError):
@@ -158,6 +198,14 @@ class JournalError(DriverError):
 
 class JournalForeign(JournalError):
     """The journal belongs to another pump."""
+
+
+class JournalLocked(JournalError):
+    """The journal is in use by another process, or by another `Pump` of this one."""
+
+
+class KeyStoreError(DriverError):
+    """The keys of pumps cannot be read or written; `port` is where they are kept."""
 
 
 class InstrumentError(DriverError):

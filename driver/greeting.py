@@ -36,14 +36,18 @@ class PumpIdentity:
         )
 
 
-def greet(link: Link, io_clock: Clock, nonce: int) -> Hello:
-    """Send HELLO, with one nonce, until the pump answers; what it prints while booting is let pass.
+def hello_request(nonce: int) -> HelloRequest:
+    """The HELLO of this program; the nonce, 64 bits, is another one in each session."""
+    return HelloRequest(PROTOCOL_MAJOR, PROTOCOL_MINOR, nonce)
+
+
+def greet(link: Link, io_clock: Clock, request: HelloRequest) -> Hello:
+    """Send one HELLO until the pump answers; what it prints while booting is let pass.
 
     Raises:
         LinkTimeout: no pump answers within 5 s.
         TransportError: the port is lost.
     """
-    request = HelloRequest(PROTOCOL_MAJOR, PROTOCOL_MINOR, nonce)
     window = Deadline(io_clock, HELLO_WINDOW_S)
     while not window.expired:
         with contextlib.suppress(LinkTimeout):

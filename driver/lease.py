@@ -37,6 +37,7 @@ class ControlLease:
         self._holder = ""
         self._duration_s = 0.0
         self._renewal_s = self._end_s = float("-inf")
+        self._session = link.sessions
         self._why_not = "none was taken"
 
     def __enter__(self) -> Self:
@@ -86,12 +87,15 @@ class ControlLease:
                 self._ask(ours, duration_s, holder)
 
     def keep(self) -> None:
-        """Renew it if a third of it is used up. That it is lost is kept for `require`; other failures are tried again.
+        """Renew it if a third of it is used up, or the link is in another session.
+
+        That it is lost is kept for `require`; other failures are tried again.
 
         Raises:
             PortLost: the port is gone.
         """
-        if self._id == 0 or self._clock.monotonic() < self._renewal_s:
+        is_due = self._session != self._link.sessions or self._clock.monotonic() >= self._renewal_s
+        if self._id == 0 or not is_due:
             return
         if not self.is_held:
             self.lose("it ran out before it could be renewed")
@@ -176,6 +180,7 @@ class ControlLease:
         if lease.lease_id == 0 or lease.remaining_ms == 0:
             raise ReplyInvalid(self._link.port, "the pump grants the control lease without an id or for no time at all")
         self._id, self._duration_s, self._holder = lease.lease_id, duration_s, holder
+        self._session = self._link.sessions
         self._end_s = asked_s + lease.remaining_ms / 1000.0
         self._renewal_s = asked_s + RENEWED_AFTER * lease.remaining_ms / 1000.0
 

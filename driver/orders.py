@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 from driver.agreement import described
 from driver.clock import Deadline
-from driver.dosing import Dose, Dosing
+from driver.dose import Dose, DoseState
+from driver.dosing import Dosing
 from driver.errors import DoseUncertain, ObserverOnly, TransportError
 from driver.lease import ControlLease, holder_named
 from driver.opening import Connection
@@ -63,16 +65,18 @@ class Orders:
         So none of them is asked for too late, when the pump has forgotten it.
 
         Raises:
-            ObserverOnly, VersionMismatch, NoLease: it may not be given; it was not sent.
+            ObserverOnly, VersionMismatch, NotAuthenticated, NoLease: it may not be given; it was not sent.
             LeaseHeld: another host holds the control lease; nothing was dosed.
             DriverError: see `Dosing.carry_out`.
         """
         dosing = self.control()
         self._layouts.require_therapy(self._link.port)
+        self._link.require(type(asked))
         self._lease.keep()
         self._require_lease(asked)
         status = self.status()
         dosing.reconcile()
+        self._lease.keep()
         self._require_lease(asked)
         with holder_named(self._link):
             return dosing.carry_out(asked, status.last_command_id)
@@ -84,12 +88,12 @@ class Orders:
             DoseUncertain: as in `give`; or the pump does not say that it is done.
         """
         dose = self.give(asked)
-        if dose.state != CommandState.DONE:
+        if dose.command_state != CommandState.DONE:
             raise DoseUncertain(
                 self._link.port,
                 f"command {dose.id} ({described(dose.canonical)}) may not have taken effect, because the pump says "
-                f"{dose.state.name} instead of DONE; read the setting back before the pump is used",
-                (dose.id,),
+                f"{dose.said} instead of DONE; read the setting back before the pump is used",
+                (replace(dose, state=DoseState.UNCERTAIN),),
             )
         return dose
 
@@ -115,15 +119,15 @@ class Orders:
         expected_s = 3600.0 * dose.canonical["volume_ul"] / dose.canonical["rate_ul_per_h"]
         expected = Deadline(self._clock, expected_s)
         latest = Deadline(self._clock, 1.5 * expected_s + BOLUS_GRACE_S)
-        while dose.state == CommandState.RUNNING:
+        while dose.state is DoseState.PENDING:
             is_overdue = latest.expired
             self._pause(min(max(expected.remaining_s / 2.0, SHORTEST_POLL_S), LONGEST_POLL_S))
             dose = self.control().result(dose.id)
-            if is_overdue and dose.state == CommandState.RUNNING:
+            if is_overdue and dose.state is DoseState.PENDING:
                 raise DoseUncertain(
                     self._link.port,
                     f"bolus {dose.id} should have ended after {expected_s:.0f} s and still runs; stop the pump",
-                    (dose.id,),
+                    (replace(dose, state=DoseState.UNCERTAIN, delivered_high_ul=dose.canonical["volume_ul"]),),
                 )
         return dose
 

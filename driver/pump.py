@@ -10,11 +10,12 @@ import protocol
 from driver import readings
 from driver.clock import Clock, SystemClock
 from driver.device_clock import DeviceClock, Synchroniser
-from driver.dosing import Dose
+from driver.dose import Dose, DoseState
 from driver.errors import JournalError, StopUnconfirmed, TransportError
 from driver.greeting import PumpIdentity
 from driver.histories import History, Progress, read_history
 from driver.journal import Journal
+from driver.keys import KeySource
 from driver.lease import ControlLease
 from driver.opening import Connection, connect
 from driver.orders import Orders
@@ -33,8 +34,9 @@ class Pump:
 
     Raises, beside what a method says itself: `LinkError` (no answer, another version, a refusal, `LeaseHeld` among
     them) or `TransportError` where the pump cannot be asked; `ValueError` for an argument that cannot be;
-    `ObserverOnly` for what acts on a pump that was opened to watch; an order what `Orders.give` does: only after
-    `DoseUncertain` may it have been carried out.
+    `ObserverOnly` for what acts on a pump that was opened to watch; `NotAuthenticated`, a `LinkError`, for what changes
+    a pump whose key is not here; an order what `Orders.give` does: only after `DoseUncertain` may it have been carried
+    out.
     """
 
     def __init__(self, opened: Connection) -> None:
@@ -64,21 +66,26 @@ class Pump:
         host_nonce: int | None = None,
         serial_settings: SerialSettings | None = None,
         schemas: SchemaCache | None = None,
+        key: bytes | KeySource | None = None,
     ) -> Pump:
         """Open the port, greet the pump through whatever it prints while booting, and settle earlier doses by id.
 
         `clock` runs the process (how long a bolus takes), `io_clock` the time-outs of the line; they differ only for a
         rig served faster than real time. A transport that is given stays the caller's to close. `journal` and
-        `schemas`, where descriptions of other firmware are kept, default to this user's own; `observe` opens without a
-        journal, to watch. `host_nonce` must differ at every opening and is drawn at random unless a simulation gives
-        one. A pump whose firmware lays its messages out differently is open as far as they are alike.
+        `schemas`, where descriptions of other firmware are kept, default to this user's own, and so do the keys;
+        `observe` opens without a journal, to watch. `key` is the pump's, or where keys are kept: with it all is
+        authenticated, without it a pump that has one is open for reading alone. `host_nonce` must differ at every
+        opening and is drawn at random unless a simulation gives one. A pump whose firmware lays its messages out
+        differently is open as far as they are alike.
 
         Raises:
             TransportError: the port is not there, busy, denied or lost.
             LinkTimeout: no pump answers.
             VersionMismatch: the pump speaks another protocol than this program, or does not describe its own.
             WrongDevice: the pump is not the one with the serial number `expect_serial`.
-            JournalError: the journal cannot be read, or belongs to another pump.
+            AuthenticationError: there is a key here, and the pump does not prove it or does not ask for it.
+            KeyStoreError: the keys cannot be read.
+            JournalError: the journal cannot be read, belongs to another pump, or is in use (`JournalLocked`).
         """
         if journal is None and not observe:
             journal = Journal.in_default_directory()
@@ -91,6 +98,7 @@ class Pump:
             serial_settings,
             schemas,
             None if observe else journal,
+            key,
         )
         return cls(opened)
 
@@ -106,6 +114,11 @@ class Pump:
     def port(self) -> str:
         """The port's name."""
         return self._link.port
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether pump and host have proven to each other that they hold the pump's key."""
+        return self._link.is_sealed
 
     @property
     def uncertain_doses(self) -> tuple[int, ...]:
@@ -129,7 +142,7 @@ class Pump:
     def start(self, therapy: Therapy) -> Dose:
         """Begin a therapy; `canonical` of the dose given back holds the values really used.
 
-        Its `state` is RUNNING, or what a reset or a STOP in the same moment has made of it.
+        Its `state` is PENDING, or what a reset or a STOP in the same moment has made of it.
 
         Raises:
             NoLease: it is to stop when the control lease is lost, and none is held.
@@ -178,18 +191,30 @@ class Pump:
         """What became of a dosing command, by its id.
 
         Raises:
-            DoseNotStarted: the pump never saw it.
+            DoseNotStarted: the pump never saw it, or another host took its id.
             DoseUncertain: the pump does not say.
         """
         return self._orders.control().result(id_)
 
-    def resolve(self, id_: int, *, by: str) -> None:
-        """An operator, by name, takes an uncertain dose as delivered; dosing is possible again.
+    def resolve(
+        self,
+        id_: int,
+        *,
+        by: str,
+        because: str,
+        as_: DoseState | str = DoseState.DELIVERED,
+        volume_ul: tuple[float, float] | None = None,
+    ) -> None:
+        """An operator, by name and with a reason, says what a dose is taken as whose end the pump does not tell.
+
+        DELIVERED, NOT_DELIVERED, or PARTLY, which needs the least and the most that was delivered. An uncertain dose
+        blocks dosing no longer.
 
         Raises:
-            JournalError: it could not be noted.
+            ValueError: its end is known, or what is said cannot be.
+            JournalError: it could not be noted, so nothing has changed.
         """
-        self._orders.control().resolve(id_, by)
+        self._orders.control().resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul)
 
     def stop(self) -> StopReport:
         """Stop the motor. STOP goes out first, then what ran is asked for its result, then the journal is written.
@@ -304,6 +329,7 @@ class Pump:
         """
         try:
             self._link.service()
+            self._subscriptions.keep()
         except TransportError:
             if not self._link.has_notifications:
                 raise
@@ -322,6 +348,7 @@ class Pump:
             PortLost: the port is gone.
         """
         self._link.service()
+        self._subscriptions.keep()
         self._lease.keep()
         self._lease.require_not_lost()
 
@@ -344,3 +371,5 @@ class Pump:
         finally:
             self._closed = True
             self._link.close()
+            if self._dosing is not None and self.journal is not None:
+                self.journal.release()

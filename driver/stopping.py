@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from driver.dosing import Dosing
-from driver.errors import JournalError, LinkError, LinkTimeout, NakError, StopUnconfirmed, TransportError
+from driver.errors import (
+    JournalError,
+    LinkError,
+    LinkTimeout,
+    NakError,
+    NotAuthenticated,
+    StopUnconfirmed,
+    TransportError,
+)
 from driver.journal import Journal
 from driver.link import Link
 from protocol import Stop, Stopped
@@ -29,6 +37,7 @@ def send_stop(link: Link) -> Stopped:
 
     Raises:
         StopUnconfirmed: the pump did not confirm.
+        NotAuthenticated: the pump has a key that is not here; nothing was sent.
     """
     why = "no answer came"
     timeouts = 0
@@ -41,6 +50,8 @@ def send_stop(link: Link) -> Stopped:
                 break
         except NakError as refusal:
             why = refusal.finding
+        except NotAuthenticated:
+            raise
         except (LinkError, TransportError) as error:
             why = error.finding
             break

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from driver.file_lock import FileLock
+
+
+class Lock(Protocol):
+    """A lock that is held until it is released, or until the process ends in whatever way."""
+
+    def release(self) -> None:
+        """Give it back; a second call does nothing."""
+        ...
+
 
 class Storage(Protocol):
-    """Files that are only ever appended to. Every failure is an OSError; a failed append may leave a part behind."""
+    """Files that grow and are overwritten in place. Every failure is an OSError."""
 
     def exists(self, path: Path) -> bool: ...
 
@@ -18,8 +29,19 @@ class Storage(Protocol):
         """The whole file."""
         ...
 
-    def append_and_sync(self, path: Path, data: bytes) -> None:
-        """Append, creating file and folders, and return only when the bytes are on the medium."""
+    def write_and_sync(self, path: Path, offset: int, data: bytes) -> None:
+        """Write from an offset on, at most the file's length, and return only when the bytes are on the medium.
+
+        Creates file and folders. A failed write may leave a part of the bytes behind.
+        """
+        ...
+
+    def lock(self, path: Path, holder: str) -> Lock:
+        """Keep a file, which need not be there yet, for this holder alone; reading stays free.
+
+        Raises:
+            LockHeld: somebody else has it.
+        """
         ...
 
 
@@ -32,14 +54,23 @@ class RealStorage:
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
 
-    def append_and_sync(self, path: Path, data: bytes) -> None:
+    def write_and_sync(self, path: Path, offset: int, data: bytes) -> None:
         if not path.exists() or not path.stat().st_size:
             _create(path)
-        with path.open("ab", buffering=0) as file:
+        with path.open("r+b", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) < offset:
+                raise OSError(errno.EIO, "the file was cut short by somebody else", str(path))
+            file.seek(offset)
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
+
+    def lock(self, path: Path, holder: str) -> FileLock:
+        beside = Path(f"{path.resolve()}.lock")
+        if not beside.exists():
+            _create(beside)
+        return FileLock(beside, holder)
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -34,6 +34,11 @@ class Tapped:
         return self._transport.name
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the transport behind it says so of itself."""
+        return getattr(self._transport, "is_simulated", False) is True
+
+    @property
     def in_waiting(self) -> int:
         return self._transport.in_waiting
 

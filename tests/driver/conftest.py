@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from driver import PortLost, open_transport
+from driver.file_lock import LockHeld
 from driver.transport import UsbTransport
 
 NS_PER_S = 1_000_000_000
@@ -60,12 +61,17 @@ class HandClock:
 
 
 class Disk:
-    """Files in memory; `room` bytes are left on it. A write that does not fit leaves what fitted, as real disks do."""
+    """Files in memory; `room` bytes are left on it. A write that does not fit leaves what fitted, as real disks do.
+
+    A `broken` one takes no byte.
+    """
 
     def __init__(self) -> None:
         self.files: dict[Path, bytes] = {}
         self.room: int | None = None
+        self.broken = False
         self.log: list[str] = []
+        self.holders: dict[Path, str] = {}
 
     def exists(self, path: Path) -> bool:
         return path in self.files
@@ -73,14 +79,43 @@ class Disk:
     def read(self, path: Path) -> bytes:
         return self.files[path]
 
-    def append_and_sync(self, path: Path, data: bytes) -> None:
-        fits = data if self.room is None else data[: self.room]
-        self.files[path] = self.files.get(path, b"") + fits
+    def write_and_sync(self, path: Path, offset: int, data: bytes) -> None:
+        before = self.files.get(path, b"")
+        if self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+        assert offset <= len(before), "a write beyond the end leaves a hole"
+        growth = max(0, offset + len(data) - len(before))
+        left = growth if self.room is None else min(growth, self.room)
+        fits = data[: len(data) - growth + left]
+        self.files[path] = before[:offset] + fits + before[offset + len(fits) :]
         if self.room is not None:
-            self.room -= len(fits)
+            self.room -= left
         if fits != data:
             raise OSError(errno.ENOSPC, "No space left on device")
-        self.log.append(f"disk {data.decode()}")
+        self.log.append(f"disk {data.decode().strip() or 'room'}")
+
+    def lock(self, path: Path, holder: str) -> DiskLock:
+        if path in self.holders:
+            raise LockHeld(self.holders[path])
+        self.holders[path] = holder
+        return DiskLock(self, path, holder)
+
+    def kill(self) -> None:
+        """The process that wrote here was killed: the system takes its locks back."""
+        self.holders.clear()
+
+
+@dataclass
+class DiskLock:
+    """A lock on one of its files."""
+
+    disk: Disk
+    path: Path
+    holder: str
+
+    def release(self) -> None:
+        if self.disk.holders.get(self.path) is self.holder:
+            del self.disk.holders[self.path]
 
 
 @dataclass

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from driver import Journal, JournalError, JournalForeign, RealStorage
-from driver.journal import default_directory
+from driver.journal import ROOM_PER_DOSE_BYTES, default_directory
 
 PATH = Path("/j/P-1.jsonl")
+FLEX = {"steps": [{"days": 127, "start_min": 1439, "rate_ul_per_h": 20.0}] * 48}
 
 
 @pytest.fixture
@@ -22,16 +23,19 @@ def journal(disk):
     journal = Journal.in_directory("/j", disk)
     journal.bind("P-1")
     first = journal.take_id(0, "bolus", {"volume_ul": 5.0})
-    journal.commit(first, "bolus", {"volume_ul": 5.0, "rate_ul_per_h": 1000.0})
+    journal.commit(first, "bolus", {"volume_ul": 5.0, "rate_ul_per_h": 1000.0}, 11)
     journal.outcome(first, "done", 5.0, 5.0)
     second = journal.take_id(0, "continuous", {"rate_ul_per_h": 20.0})
-    journal.commit(second, "continuous", {"rate_ul_per_h": 20.0})
+    journal.commit(second, "continuous", {"rate_ul_per_h": 20.0}, 2**64 - 1)
     journal.outcome(second, "running", 0.0, 0.0)
     journal.take_id(0, "bolus", {"volume_ul": 1.0})
+    journal.release()
     return journal
 
 
 def reread(disk, serial_number="P-1"):
+    """As the next process reads it, the one before having been killed."""
+    disk.kill()
     journal = Journal.in_directory("/j", disk)
     journal.bind(serial_number)
     return journal
@@ -41,18 +45,20 @@ def test_what_was_committed_and_has_no_end_is_unresolved_after_a_restart(journal
     again = reread(disk)
     assert list(again.unresolved()) == [2]
     assert again.values(2) == {"rate_ul_per_h": 20.0}
+    assert (again.entry(1).token, again.entry(2).token) == (11, 2**64 - 1)
     assert again.highest_id == 3
     assert again.notices == []
 
 
 def test_each_record_names_pump_and_wall_time_and_is_plain_json(journal, disk):
-    records = [json.loads(line) for line in disk.files[PATH].decode().splitlines()]
+    records = [json.loads(line) for line in disk.files[PATH].decode().rstrip().splitlines()]
     assert records[0]["record"] == "journal"
     assert {record["serial_number"] for record in records} == {"P-1"}
     assert all(record["wall"].endswith("+00:00") for record in records)
 
 
-def test_ids_rise_above_the_pumps_own(journal):
+def test_ids_rise_above_the_pumps_own(disk):
+    journal = reread(disk)
     assert journal.take_id(99, "bolus", {}) == 100
     assert journal.take_id(99, "bolus", {}) == 101
 
@@ -70,26 +76,26 @@ def test_each_pump_has_a_file_of_its_own_whatever_its_serial_number(disk):
     assert {path.parent for path in disk.files} == {Path("/j")}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_a_file_cut_anywhere_is_read_to_its_last_whole_record_and_can_be_continued(journal, disk, data):
-    whole = disk.files[PATH]
-    try:
-        cut = data.draw(st.integers(0, len(whole)))
-        disk.files[PATH] = whole[:cut]
+def without_padding(data):
+    return data.rstrip(b"\n") + b"\n"
+
+
+@pytest.mark.parametrize("padding", [b"", b"\n" * 700], ids=["cut off", "torn before the room kept"])
+def test_a_file_torn_at_any_byte_is_read_to_its_last_whole_record_and_can_be_continued(journal, disk, padding):
+    whole = without_padding(disk.files[PATH])
+    for cut in range(len(whole)):
+        disk.files[PATH] = whole[:cut] + padding
         again = reread(disk)
-        complete = whole[:cut].count(b"\n")
-        assert len(again.notices) <= 1
+        is_torn = cut > 0 and whole[cut - 1 : cut + 1].count(b"\n") == 0
+        assert len(again.notices) == is_torn
+        known = again.unresolved().keys() | {id_ for id_ in (1, 2, 3) if again.state(id_) == "done"}
         assert again.highest_id <= 3
         id_ = again.take_id(0, "bolus", {"volume_ul": 2.0})
-        again.commit(id_, "bolus", {"volume_ul": 2.0})
+        again.commit(id_, "bolus", {"volume_ul": 2.0}, 5)
         third = reread(disk)
-        assert id_ in third.unresolved()
         assert third.notices == []
         assert third.highest_id == id_
-        assert disk.files[PATH].count(b"\n") > complete
-    finally:
-        disk.files[PATH] = whole
+        assert third.unresolved().keys() | {i for i in (1, 2, 3) if third.state(i) == "done"} == known | {id_}
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -103,13 +109,13 @@ def test_a_disk_that_fills_again_and_again_never_damages_what_was_durable(journa
             disk.room = room
             try:
                 id_ = again.take_id(0, "bolus", {"volume_ul": 2.0})
-                again.commit(id_, "bolus", {"volume_ul": 2.0})
+                again.commit(id_, "bolus", {"volume_ul": 2.0}, 5)
                 durable.append(id_)
             except JournalError:
                 continue
         disk.room = None
         id_ = again.take_id(0, "bolus", {})
-        again.commit(id_, "bolus", {})
+        again.commit(id_, "bolus", {}, 5)
         third = reread(disk)
         assert set(durable) | {2, id_} <= set(third.unresolved())
         assert third.highest_id == id_
@@ -119,20 +125,58 @@ def test_a_disk_that_fills_again_and_again_never_damages_what_was_durable(journa
 
 
 def test_an_outcome_that_could_not_be_written_is_not_known_and_can_be_noted_again(journal, disk):
-    disk.room = 0
-    with pytest.raises(JournalError):
-        journal.outcome(2, "resolved", None, None, by="R. Vogel")
-    assert list(journal.unresolved()) == [2]
-    disk.room = None
-    journal.outcome(2, "resolved", None, None, by="R. Vogel")
-    assert journal.state(2) == reread(disk).state(2) == "resolved"
-    last = json.loads(disk.files[PATH].splitlines()[-1])
-    assert last["by"] == "R. Vogel"
-    assert not [key for key in last if key.startswith("delivered")]
+    again = reread(disk)
+    disk.broken = True
+    with pytest.raises(JournalError, match="cannot be written"):
+        again.outcome(2, "stopped", 1.0, 2.0)
+    assert list(again.unresolved()) == [2]
+    disk.broken = False
+    again.outcome(2, "stopped", 1.0, 2.0)
+    assert again.state(2) == reread(disk).state(2) == "stopped"
+
+
+def test_a_write_that_was_torn_by_a_full_disk_is_gone_on_behind_and_never_mixed_with(journal, disk):
+    """The room kept is written as it is used up, so that what was torn lies before what comes next."""
+    data = without_padding(disk.files[PATH])
+    for room in range(1, 400):
+        disk.files[PATH] = data
+        again = reread(disk)
+        disk.room = room
+        with pytest.raises(JournalError):
+            again.outcome(2, "stopped", 1.0, 2.0)
+        disk.room = None
+        again.outcome(2, "stopped", 1.0, 1.5)
+        third = reread(disk)
+        assert (third.state(2), third.entry(2).bounds_ul, third.highest_id) == ("stopped", (1.0, 1.5), 3)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError("Input/output error")], ids=["interrupt", "disk"])
+def test_a_long_record_that_was_not_wholly_written_leaves_no_trace_behind_the_short_one_after_it(
+    journal, disk, failure
+):
+    data, write = disk.files[PATH], disk.write_and_sync
+    for kept in range(0, 2600, 13):
+        disk.files[PATH] = data
+        again = reread(disk)
+        id_ = again.take_id(0, "flex", FLEX)
+
+        def torn(path, offset, record, kept=kept):
+            disk.write_and_sync = write
+            write(path, offset, record[:kept])
+            raise failure
+
+        disk.write_and_sync = torn
+        with pytest.raises((KeyboardInterrupt, JournalError)):
+            again.commit(id_, "flex", FLEX, 5)
+        again.outcome(2, "stopped", 1.0, 1.5)
+        third = reread(disk)
+        assert third.notices == []
+        assert (third.state(2), third.highest_id) == ("stopped", id_)
+        assert third.state(id_) in (None, "")
 
 
 def test_a_torn_end_is_reported(journal, disk):
-    disk.files[PATH] = disk.files[PATH][:-20]
+    disk.files[PATH] = without_padding(disk.files[PATH])[:-20]
     [notice] = reread(disk).notices
     assert notice.endswith("line 8 was cut short; what it would have told was never acted on")
 
@@ -177,22 +221,13 @@ def test_the_default_place_is_this_users_state_directory(monkeypatch):
     assert default_directory().is_relative_to(Path.home())
 
 
-def test_the_real_disk_keeps_a_journal(tmp_path):
-    path = tmp_path / "deep" / "one.jsonl"
-    journal = Journal.in_file(path)
-    journal.bind("P-1")
-    journal.take_id(0, "bolus", {"volume_ul": 1.5})
-    again = Journal.in_file(path)
-    again.bind("P-1")
-    assert again.highest_id == 1
-    assert len(path.read_bytes().splitlines()) == 2
-
-
 def test_a_journal_is_read_afresh_for_each_opening(journal, disk):
     again = reread(disk)
     again.outcome(2, "stopped", 1.0, 1.0)
+    again.release()
     journal.bind("P-1")
     assert journal.unresolved() == {}
+    journal.release()
     disk.files[PATH] = b""
     journal.bind("P-1")
     assert journal.state(1) is None
@@ -206,16 +241,90 @@ def test_a_journal_is_not_lent_to_another_pump(journal, disk):
     assert Path("/j/P-2.jsonl") not in disk.files
 
 
+def test_a_journal_that_was_closed_takes_nothing(journal, disk):
+    before = disk.files[PATH]
+    with pytest.raises(JournalError, match="this journal was closed; open the pump again"):
+        journal.take_id(0, "bolus", {})
+    assert disk.files[PATH] == before
+
+
+def test_an_earlier_programs_journal_without_tokens_and_room_is_read_and_gone_on_with(journal, disk):
+    old = [json.loads(line) for line in disk.files[PATH].decode().rstrip().splitlines()]
+    old = [{name: value for name, value in record.items() if name != "token"} for record in old]
+    resolved = {**old[0], "record": "outcome", "id": 2, "state": "resolved", "by": "R. Vogel"}
+    disk.files[PATH] = "".join(json.dumps(record) + "\n" for record in [*old, resolved]).encode()
+    again = reread(disk)
+    assert (again.entry(1).token, again.entry(2).dose_state, again.entry(2).by) == (None, "delivered", "R. Vogel")
+    assert again.unresolved() == {}
+    assert again.take_id(0, "bolus", {}) == 4
+    assert reread(disk).highest_id == 4
+
+
+def test_room_for_the_outcomes_of_all_open_doses_is_on_the_disk_before_an_id_is_given(disk):
+    journal = reread(disk)
+    for number in range(1, 8):
+        id_ = journal.take_id(0, "bolus", {"volume_ul": 5.0})
+        disk.room = 0
+        journal.commit(id_, "bolus", {"volume_ul": 5.0}, 7)
+        disk.room = None
+        assert len(disk.files[PATH]) - len(without_padding(disk.files[PATH])) >= number * ROOM_PER_DOSE_BYTES
+    disk.room = 0
+    for id_ in range(1, 8):
+        journal.outcome(id_, "running", 0.1, 0.2)
+        journal.outcome(id_, "interrupted", 0.123456789012345, 4.123456789012345)
+    assert reread(disk).unresolved() == {}
+
+
+LONG_FLEX = {"steps": [{"days": 127, "start_min": 1439, "rate_ul_per_h": 19.999999523162842}] * 48}
+
+
+@pytest.mark.parametrize("doses_before", range(12))
+def test_an_id_once_given_is_committed_and_ended_however_full_the_disk_is(disk, doses_before):
+    journal = reread(disk)
+    for _ in range(doses_before):
+        journal.outcome(journal.take_id(0, "bolus", {"volume_ul": 5.0}), "refused", 0.0, 0.0)
+    id_ = journal.take_id(0, "flex", FLEX)
+    disk.room = 0
+    journal.commit(id_, "flex", LONG_FLEX, 7)
+    journal.outcome(id_, "stopped", 1.0, 2.0)
+    assert reread(disk).state(id_) == "stopped"
+
+
+def test_the_real_disk_keeps_a_journal(tmp_path):
+    path = tmp_path / "deep" / "one.jsonl"
+    journal = Journal.in_file(path)
+    journal.bind("P-1")
+    journal.take_id(0, "bolus", {"volume_ul": 1.5})
+    journal.release()
+    again = Journal.in_file(path)
+    again.bind("P-1")
+    again.release()
+    assert again.highest_id == 1
+    assert len(path.read_bytes().rstrip().splitlines()) == 2
+
+
+def test_a_file_that_somebody_else_cut_short_is_not_written_beyond_its_end(tmp_path):
+    path = tmp_path / "one.jsonl"
+    journal = Journal.in_file(path)
+    journal.bind("P-1")
+    journal.take_id(0, "bolus", {"volume_ul": 1.5})
+    path.write_bytes(b"")
+    with pytest.raises(JournalError, match="cut short by somebody else"):
+        journal.take_id(0, "bolus", {"volume_ul": 1.5})
+    journal.release()
+    assert b"\0" not in path.read_bytes()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot open a folder")
 def test_on_the_real_disk_every_new_name_is_durable_before_the_first_record(tmp_path, monkeypatch):
     synced = []
     fsync = os.fsync
     monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino) or fsync(descriptor))
     path = tmp_path / "deep" / "deeper" / "one.jsonl"
-    RealStorage().append_and_sync(path, b"first")
+    RealStorage().write_and_sync(path, 0, b"first.....")
     file, *folders = [each.stat().st_ino for each in (path, path.parent, path.parent.parent, tmp_path)]
     assert synced[-1] == file
     assert sorted(synced[:-1]) == sorted(folders)
-    RealStorage().append_and_sync(path, b"second")
+    RealStorage().write_and_sync(path, 5, b"second")
     assert synced[len(folders) + 1 :] == [file]
     assert path.read_bytes() == b"firstsecond"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from driver import Journal, Pump, SchemaCache
+from driver import Journal, KeysInMemory, Pump, SchemaCache
 from protocol import (
     SCHEMA_HASH,
     Ack,
@@ -19,10 +20,12 @@ from protocol import (
     Alarms,
     BulkObject,
     Calibration,
+    Capability,
     ClockReply,
     CommandResult,
     CommandState,
     Description,
+    DeviceGuard,
     DeviceSession,
     Event,
     FirmwareInformation,
@@ -32,6 +35,7 @@ from protocol import (
     Mode,
     Nak,
     NakReason,
+    Paired,
     PatientBolusLimits,
     Proposal,
     ProposeBolus,
@@ -56,6 +60,7 @@ from protocol import (
     TherapyClock,
     encode_frame,
     encode_payload,
+    key_check,
     proposal_digest,
     schema_document,
 )
@@ -87,6 +92,7 @@ class Command:
     started_s: float
     state: CommandState = CommandState.RUNNING
     delivered_ul: float = 0.0
+    token: int = 0
 
 
 class HandPump:
@@ -94,7 +100,9 @@ class HandPump:
 
     def __init__(self, clock: Any) -> None:
         self.clock = clock
-        self.session = DeviceSession()
+        self.guard = DeviceGuard(Random(1).randbytes)
+        self.is_pairing = False
+        self.session = DeviceSession(self.guard)
         self.hello: dict[str, Any] = {}
         self.boot_id = 1
         self.last_id = 0
@@ -107,6 +115,7 @@ class HandPump:
         self.tampered_digest = False
         self.refuse: dict[type[Message], Nak] = {}
         self.forgets = False
+        self.memory_lost = False
         self._proposals: dict[int, Message] = {}
         self.schema = schema_document()
         self.limits = NO_LIMITS
@@ -144,11 +153,24 @@ class HandPump:
         for command in self.commands.values():
             if command.state == CommandState.RUNNING:
                 command.state = CommandState.INTERRUPTED
-        self.session = DeviceSession()
+        self.session = DeviceSession(self.guard)
         self.boot_id += 1
         self._proposals.clear()
         self.snapshot = None
         self._end_lease()
+
+    def lose_memory(self) -> None:
+        """Both slots were bad at a reset: it stands, knows nothing, and takes no order."""
+        self.reset()
+        self.commands.clear()
+        self.last_id = 0
+        self.memory_lost = True
+
+    def obey_another(self, id_: int, proposal: Message, token: int) -> None:
+        """Another host has its proposal for an id committed, which kills any other for it."""
+        self._proposals.clear()
+        self.last_id = id_
+        self.commands[id_] = Command(proposal, self.clock.monotonic(), token=token)
 
     @property
     def mode(self) -> Mode:
@@ -196,12 +218,13 @@ class HandPump:
                 command.state = CommandState.STOPPED
 
     def _on_HelloRequest(self, _: Any) -> Message:  # noqa: N802
-        self.may_control = False
+        is_keyed = self.guard.key is not None
+        self.may_control = self.may_control and is_keyed
         fields: dict[str, Any] = {
             "protocol_major": 1,
             "protocol_minor": 0,
             "schema_hash": SCHEMA_HASH,
-            "capabilities": 0,
+            "capabilities": Capability.AUTHENTICATION if is_keyed else 0,
             "mtu": 512,
             "boot_id": self.boot_id,
             "last_command_id": self.last_id,
@@ -211,12 +234,23 @@ class HandPump:
         }
         return Hello(**{**fields, **self.hello})
 
+    def _on_HandshakeConfirm(self, _: Any) -> Message:  # noqa: N802
+        self.may_control = False
+        return Ack()
+
+    def _on_PairRequest(self, message: Any) -> Message:  # noqa: N802
+        if not self.is_pairing:
+            return Nak(NakReason.NOT_PAIRING, "press the button")
+        self.is_pairing = False
+        self.guard.key = message.key
+        return Paired(key_check(message.key, "HAND-1"))
+
     def _on_StatusRequest(self, _: Any) -> Message:  # noqa: N802
         return Status(
             device_time_us=self.device_us,
             boot_id=self.boot_id,
             mode=self.mode,
-            alarms=0,
+            alarms=Alarm.MEMORY_ERROR if self.memory_lost else 0,
             rate_ul_per_h=0.0,
             steps=0,
             delivered_ul=0.0,
@@ -229,6 +263,8 @@ class HandPump:
         )
 
     def _propose(self, message: Any) -> Message:
+        if self.memory_lost:
+            return Nak(NakReason.WRONG_STATE, "memory lost")
         if message.command_id <= self.last_id:
             return Nak(NakReason.STALE_COMMAND_ID, "id is not above the highest")
         canonical = self.canonical(message)
@@ -260,12 +296,14 @@ class HandPump:
         return self._propose(ProposeBolus(message.command_id, message.volume_ul, rate))
 
     def _on_Commit(self, message: Any) -> Message:  # noqa: N802
+        if message.command_id in self.commands or self.memory_lost:
+            return self._on_CommandResultRequest(message)
         proposal = self._proposals.pop(message.command_id, None)
         if proposal is None or message.token != message.command_id * 7:
             return Nak(NakReason.BAD_TOKEN, "no such proposal")
         self.last_id = message.command_id
         self.commits.append(message.command_id)
-        command = Command(proposal, self.clock.monotonic())
+        command = Command(proposal, self.clock.monotonic(), token=message.token)
         self.commands[message.command_id] = command
         if isinstance(proposal, SETTINGS):
             self._set(proposal)
@@ -289,8 +327,9 @@ class HandPump:
         command = self.commands.get(id_)
         if command is not None and not self.forgets:
             high_ul = command.delivered_ul + (1.0 if command.state == CommandState.INTERRUPTED else 0.0)
-            return CommandResult(id_, command.state, command.delivered_ul, high_ul, id_ * 7)
-        state = CommandState.FORGOTTEN if id_ <= self.last_id else CommandState.UNKNOWN
+            return CommandResult(id_, command.state, command.delivered_ul, high_ul, command.token)
+        is_forgotten = self.memory_lost or id_ <= self.last_id
+        state = CommandState.FORGOTTEN if is_forgotten else CommandState.UNKNOWN
         return CommandResult(id_, state, 0.0, 0.0, 0)
 
     def _on_Stop(self, _: Any) -> Message:  # noqa: N802
@@ -473,7 +512,7 @@ class Wire:
             self._pass(frame, self.send_raw)
 
     def _pass(self, frame: Any, deliver: Callable[[bytes], None]) -> None:
-        raw = encode_frame(frame.type, frame.seq, frame.payload)
+        raw = encode_frame(frame.type, frame.seq, frame.payload, trailer=frame.trailer)
         fault = next((f for f in self.faults if f.type_ == frame.type and f.times > 0), None)
         kind = "" if fault is None else fault.kind
         if fault is not None:
@@ -510,6 +549,7 @@ def open_pump(clock: Any, wire: Wire, disk: Any, tmp_path: Path) -> Callable[...
     def open_it(**options: Any) -> Pump:
         options.setdefault("journal", Journal.in_directory("/journals", disk))
         options.setdefault("schemas", SchemaCache(tmp_path))
+        options.setdefault("key", KeysInMemory())
         return Pump.open(wire, clock=clock, **options)
 
     return open_it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from itertools import chain, repeat
 from pathlib import Path
@@ -16,6 +17,7 @@ from driver import (
     CalibrationUnverified,
     Continuous,
     DoseNotStarted,
+    DoseState,
     DoseUncertain,
     DriverError,
     Journal,
@@ -44,14 +46,14 @@ JOURNAL = Path("/journals/HAND-1.jsonl")
 
 
 def records(disk, kind):
-    lines = disk.files[JOURNAL].decode().splitlines()
+    lines = disk.files[JOURNAL].decode().rstrip().splitlines()
     return [record for line in lines if (record := json.loads(line))["record"] == kind]
 
 
 def test_a_bolus_is_waited_for_and_its_volume_reported(open_pump, device, clock):
     with open_pump() as pump:
         dose = pump.bolus(10.0, rate_ul_per_h=100.0)
-    assert (dose.id, dose.state) == (1, CommandState.DONE)
+    assert (dose.id, dose.state, dose.said) == (1, DoseState.DELIVERED, "DONE")
     assert dose.delivered_low_ul == dose.delivered_high_ul == 10.0
     assert 360.0 <= clock.monotonic() < 365.0
     assert device.commits == [1]
@@ -60,11 +62,11 @@ def test_a_bolus_is_waited_for_and_its_volume_reported(open_pump, device, clock)
 def test_a_bolus_without_waiting_is_running_and_can_be_asked_for(open_pump, clock):
     with open_pump() as pump:
         dose = pump.bolus(10.0, rate_ul_per_h=100.0, wait=False)
-        assert dose.state == CommandState.RUNNING
+        assert dose.state is DoseState.PENDING
         clock.sleep(180.0)
         assert pump.dose(dose.id).delivered_low_ul == pytest.approx(5.0, rel=1e-2)
         clock.sleep(200.0)
-        assert pump.dose(dose.id).state == CommandState.DONE
+        assert pump.dose(dose.id).state is DoseState.DELIVERED
 
 
 def test_an_infusion_runs_with_the_rate_the_pump_really_uses(open_pump, device):
@@ -79,11 +81,11 @@ def test_the_id_is_durable_before_propose_and_the_values_before_commit(open_pump
     with open_pump() as pump:
         pump.bolus(10.0)
     order = [
-        entry.split('"')[3] if entry.startswith("disk") else entry
+        entry.split('"')[3] if entry.startswith("disk {") else entry
         for entry in disk.log
         if "Hello" not in entry and "Status" not in entry and "ResultRequest" not in entry
     ]
-    assert order == ["journal", "sent ProposeBolus", "commit", "sent Commit", "outcome", "outcome"]
+    assert order == ["disk room", "journal", "sent ProposeBolus", "commit", "sent Commit", "outcome", "outcome"]
     assert [record["state"] for record in records(disk, "outcome")] == ["running", "done"]
     assert records(disk, "intent")[0]["asked"] == {"volume_ul": 10.0, "rate_ul_per_h": 0.0}
     assert records(disk, "commit")[0]["values"] == {"volume_ul": 10.0, "rate_ul_per_h": 1000.0}
@@ -123,7 +125,7 @@ def test_a_proposal_other_than_what_was_asked_is_not_committed(open_pump, device
         with pytest.raises(ProposalMismatch, match=sentence):
             pump.bolus(10.0, rate_ul_per_h=500.0)
         device.canonical = lambda m: m
-        assert pump.bolus(10.0, rate_ul_per_h=500.0).state == CommandState.DONE
+        assert pump.bolus(10.0, rate_ul_per_h=500.0).state is DoseState.DELIVERED
     assert device.commits == [2]
     assert records(disk, "outcome")[0]["state"] == "refused"
 
@@ -140,7 +142,7 @@ def test_a_refused_proposal_leaves_nothing_behind(open_pump, device):
     with open_pump() as pump:
         with pytest.raises(NakError, match="OUT_OF_RANGE"):
             pump.start(Continuous(5000.0))
-        assert pump.bolus(1.0).state == CommandState.DONE
+        assert pump.bolus(1.0).state is DoseState.DELIVERED
 
 
 def test_a_lost_proposal_doses_nothing(open_pump, wire, device):
@@ -164,7 +166,7 @@ def test_a_commit_that_never_arrived_is_known_not_to_have_started(open_pump, wir
 def test_a_lost_reply_to_commit_is_settled_by_asking_for_the_id(open_pump, wire, device):
     with open_pump() as pump:
         wire.fault("lose", CommandResult, times=3)
-        assert pump.bolus(10.0).state == CommandState.DONE
+        assert pump.bolus(10.0).state is DoseState.DELIVERED
     assert device.commits == [1]
     assert len([entry for entry in wire.log if entry == "sent Commit"]) == 3
 
@@ -175,7 +177,7 @@ def test_a_commit_refused_after_a_reset_is_settled_by_asking_for_the_id(open_pum
         wire.fault("lose", CommandResult)
         clock.after(0.4, device.reset)
         dose = pump.bolus(10.0, rate_ul_per_h=100.0)
-    assert dose.state == CommandState.INTERRUPTED
+    assert (dose.state, dose.command_state) == (DoseState.PARTLY, CommandState.INTERRUPTED)
     assert dose.delivered_low_ul < dose.delivered_high_ul
     assert device.commits == [1]
 
@@ -198,7 +200,7 @@ def test_a_pump_that_answers_again_resolves_an_uncertain_dose_without_reopening(
         wire.fault("lose", CommandResult, times=12)
         with pytest.raises(DoseUncertain):
             pump.bolus(10.0, rate_ul_per_h=1.0)
-        assert pump.dose(1).state == CommandState.RUNNING
+        assert pump.dose(1).state is DoseState.PENDING
         assert pump.uncertain_doses == ()
 
 
@@ -224,11 +226,11 @@ def test_a_dose_the_pump_has_forgotten_blocks_until_an_operator_takes_it_by_name
         with open_pump() as pump, pytest.raises(DoseUncertain, match="the pump has forgotten it"):
             pump.bolus(1.0)
     with open_pump() as pump:
-        with pytest.raises(ValueError, match=r'Pump\.resolve\(1, by="name"\)'):
-            pump.resolve(1, by=" ")
-        pump.resolve(1, by="R. Vogel")
+        with pytest.raises(ValueError, match="the name of the operator is missing"):
+            pump.resolve(1, by=" ", because="weighed")
+        pump.resolve(1, by="R. Vogel", because="weighed")
         device.forgets = False
-        assert pump.bolus(1.0).state == CommandState.DONE
+        assert pump.bolus(1.0).state is DoseState.DELIVERED
     assert [(r["by"], r["delivered_high_ul"]) for r in records(disk, "outcome") if "by" in r] == [("R. Vogel", 10.0)]
 
 
@@ -263,6 +265,7 @@ def test_an_interrupted_wait_for_the_reply_to_commit_blocks_dosing_while_the_pum
 
 def test_a_pump_that_denies_a_command_it_once_reported_running_is_not_believed(open_pump, device, clock, disk):
     open_pump().start(Continuous(20.0))
+    disk.kill()
     clock.sleep(36_000.0)
     device.commands.clear()
     device.last_id = 0
@@ -286,17 +289,17 @@ def test_a_pump_that_denies_what_it_said_is_not_believed_where_a_full_disk_kept_
             pump.dose(1)
 
 
-def test_an_operator_may_resolve_again_after_a_full_disk(open_pump, wire, disk):
+def test_an_operator_may_resolve_again_after_a_disk_that_broke(open_pump, wire, disk):
     with open_pump() as pump:
         wire.fault("lose", CommandResult, times=12)
-        with pytest.raises(DoseUncertain, match=r'Pump\.resolve\(1, by="name"\)'):
+        with pytest.raises(DoseUncertain, match=r'Pump\.resolve\(1, by="name", because="reason"\)'):
             pump.bolus(10.0)
-        disk.room = 0
+        disk.broken = True
         with pytest.raises(JournalError):
-            pump.resolve(1, by="R. Vogel")
+            pump.resolve(1, by="R. Vogel", because="weighed")
         assert pump.uncertain_doses == (1,)
-        disk.room = None
-        pump.resolve(1, by="R. Vogel")
+        disk.broken = False
+        pump.resolve(1, by="R. Vogel", because="weighed")
         assert pump.uncertain_doses == ()
 
 
@@ -305,7 +308,7 @@ def test_an_infusion_is_taken_by_name_without_a_made_up_volume(open_pump, wire, 
         wire.fault("lose", CommandResult, times=12)
         with pytest.raises(DoseUncertain):
             pump.start(Continuous(20.0))
-        pump.resolve(1, by="R. Vogel")
+        pump.resolve(1, by="R. Vogel", because="weighed")
         assert "delivered_high_ul" not in records(disk, "outcome")[-1]
 
 
@@ -317,7 +320,7 @@ def test_asking_in_vain_for_a_finished_or_foreign_dose_does_not_block_dosing(ope
         with pytest.raises(DoseUncertain, match=f"command {id_} .*the pump does not answer; {known}"):
             pump.dose(id_)
         assert pump.uncertain_doses == ()
-        assert pump.bolus(1.0).state == CommandState.DONE
+        assert pump.bolus(1.0).state is DoseState.DELIVERED
 
 
 def test_a_port_lost_after_commit_leaves_an_uncertain_dose_and_an_unconfirmed_stop(open_pump, wire, device):
@@ -345,7 +348,7 @@ def test_a_reset_between_doses_settles_the_running_one_before_the_next(open_pump
         clock.sleep(60.0)
         device.reset()
         assert pump.bolus(1.0).id == 2
-    about_dosing = [json.loads(line) for line in disk.files[JOURNAL].decode().splitlines()][1:]
+    about_dosing = [json.loads(line) for line in disk.files[JOURNAL].decode().rstrip().splitlines()][1:]
     assert [(r["record"], r["id"], r.get("state")) for r in about_dosing[2:5]] == [
         ("outcome", 1, "running"),
         ("outcome", 1, "interrupted"),
@@ -357,7 +360,7 @@ def test_a_bolus_cut_short_by_a_power_cut_is_reported_with_both_bounds(open_pump
     with open_pump() as pump:
         clock.after(180.0, device.reset)
         dose = pump.bolus(10.0, rate_ul_per_h=100.0)
-    assert dose.state == CommandState.INTERRUPTED
+    assert (dose.state, dose.command_state) == (DoseState.PARTLY, CommandState.INTERRUPTED)
     assert (dose.delivered_low_ul, dose.delivered_high_ul) == (pytest.approx(5.0, abs=0.1), pytest.approx(6.0, abs=0.1))
 
 
@@ -373,7 +376,7 @@ def test_lost_replies_on_a_rig_faster_than_real_time_make_no_bolus_overdue(wire,
     journal = Journal.in_directory("/journals", disk)
     with Pump.open(wire, clock=device.clock, io_clock=clock, journal=journal) as pump:
         clock.after(0.02, lambda: wire.fault("lose", CommandResult, times=2))
-        assert pump.bolus(10.0, rate_ul_per_h=1000.0).state == CommandState.DONE
+        assert pump.bolus(10.0, rate_ul_per_h=1000.0).state is DoseState.DELIVERED
     assert clock.monotonic() > 1.0
 
 
@@ -385,27 +388,56 @@ def test_a_full_disk_doses_nothing(open_pump, device, disk):
     assert device.commits == []
 
 
-def test_a_disk_that_fills_between_propose_and_commit_doses_nothing(open_pump, device, disk, wire):
+def test_a_disk_that_breaks_between_propose_and_commit_doses_nothing(open_pump, device, disk, wire):
     with open_pump() as pump:
-        device.canonical = lambda m: setattr(disk, "room", 10) or m
+        device.canonical = lambda m: setattr(disk, "broken", True) or m
         with pytest.raises(JournalError):
             pump.bolus(10.0)
     assert device.commits == []
     assert "sent Commit" not in wire.log
 
 
-def test_a_disk_that_fills_while_a_bolus_runs_loses_no_dose(open_pump, device, disk, clock):
+def test_a_disk_that_fills_while_a_bolus_runs_has_room_for_its_outcome(open_pump, device, disk, clock):
     with open_pump() as pump:
         clock.after(1.0, lambda: setattr(disk, "room", 0))
-        assert pump.bolus(10.0).state == CommandState.DONE
-        assert "No space left" in str(pump.journal_fault)
-        with pytest.raises(JournalError):
-            pump.bolus(10.0)
+        assert pump.bolus(10.0).state is DoseState.DELIVERED
+        assert pump.journal_fault is None
+    assert records(disk, "outcome")[-1]["state"] == "done"
     disk.room = None
     with open_pump() as pump:
-        assert pump.uncertain_doses == ()
-        assert pump.bolus(10.0).state == CommandState.DONE
+        assert pump.bolus(10.0).state is DoseState.DELIVERED
     assert len(device.commits) == 2
+
+
+def test_on_a_full_disk_doses_are_given_while_there_is_room_kept_for_their_outcomes_and_none_after(
+    open_pump, device, disk, wire
+):
+    with open_pump() as pump:
+        pump.bolus(1.0)
+        disk.room = 0
+        with pytest.raises(JournalError, match="No space left on device"):
+            [pump.bolus(1.0) for _ in range(100)]
+        given = len(device.commits)
+        assert 1 < given == wire.log.count("sent ProposeBolus")
+        assert pump.stop().journal_fault is None
+    assert [record["state"] for record in records(disk, "outcome")] == ["running", "done"] * given
+
+
+@pytest.mark.parametrize("carrier", ["bytes"], indirect=True)
+@pytest.mark.parametrize("room", [*range(0, 5800, 400), *range(5800, 6100, 5)])
+def test_wherever_the_disk_becomes_full_a_dose_is_refused_before_it_is_sent_or_its_outcome_is_noted(
+    open_pump, device, disk, wire, room
+):
+    disk.room = room
+    with open_pump() as pump:
+        with contextlib.suppress(JournalError):
+            pump.bolus(1.0)
+        sent = "sent ProposeBolus" in wire.log
+        assert device.commits == ([1] if sent else [])
+        assert pump.stop().steps == 4711
+    disk.room = None
+    with open_pump() as pump:
+        assert pump.journal.state(1) == ("done" if sent else None)
 
 
 def test_a_step_volume_is_written_read_back_and_journalled(open_pump, device, disk):
@@ -472,5 +504,5 @@ def test_whatever_frames_are_lost_no_dose_is_given_twice_and_what_is_reported_is
         pass
     assert len(device.commits) == len(set(device.commits)) <= doses
     for id_, dose in reported.items():
-        assert dose.state == device.commands[id_].state == CommandState.DONE
+        assert (dose.state, device.commands[id_].state) == (DoseState.DELIVERED, CommandState.DONE)
         assert dose.delivered_low_ul <= device.commands[id_].delivered_ul <= dose.delivered_high_ul

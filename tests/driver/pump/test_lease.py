@@ -237,10 +237,11 @@ def test_a_reset_of_the_pump_ends_the_lease(open_pump, device):
         assert device.commits == []
 
 
-def test_after_reopening_the_lease_is_renewed_by_its_id_and_refused_without(open_pump, device):
+def test_after_reopening_the_lease_is_renewed_by_its_id_and_refused_without(open_pump, device, disk):
     first = open_pump()
     lease_id = first.take_control(60.0, holder="bench A").lease_id
     first.start(STOPPING)
+    disk.kill()
     with open_pump() as pump:
         with pytest.raises(LeaseHeld, match=r"held by bench A .* renew it by its lease_id if it is yours"):
             pump.start(Continuous(30.0))

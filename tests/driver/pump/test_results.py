@@ -11,6 +11,7 @@ import pytest
 from driver import (
     Continuous,
     DoseNotStarted,
+    DoseState,
     DoseUncertain,
     JournalError,
     NakError,
@@ -86,7 +87,7 @@ def test_volumes_that_cannot_be_leave_the_dose_uncertain_and_the_pump_to_be_stop
         assert pump.uncertain_doses == (1,)
         assert outcomes(disk, 1) == []
         device._on_CommandResultRequest = tell
-        assert pump.bolus(1.0).state == CommandState.DONE
+        assert pump.bolus(1.0).state is DoseState.DELIVERED
     assert outcomes(disk, 1) == ["stopped"]
 
 
@@ -124,15 +125,15 @@ def test_an_id_is_above_those_another_host_used_meanwhile(open_pump, device):
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError("Input/output error")], ids=["interrupt", "disk"])
 def test_a_commit_that_is_on_disk_and_was_not_sent_blocks_no_later_dose(open_pump, wire, device, disk, failure):
-    append = disk.append_and_sync
+    write = disk.write_and_sync
 
-    def failing(path, data):
-        append(path, data)
+    def failing(path, offset, data):
+        write(path, offset, data)
         if b'"commit"' in data:
-            disk.append_and_sync = append
+            disk.write_and_sync = write
             raise failure
 
-    disk.append_and_sync = failing
+    disk.write_and_sync = failing
     with open_pump() as pump:
         with pytest.raises((KeyboardInterrupt, JournalError)):
             pump.bolus(1.0)

@@ -153,9 +153,10 @@ def test_where_any_therapy_message_differs_the_pump_is_read_and_not_dosed(open_p
     assert not [entry for entry in wire.log if "Propose" in entry or "Therapy" in entry]
 
 
-def test_stop_works_where_therapy_differs_and_stop_does_not(open_pump, device, speak):
+def test_stop_works_where_therapy_differs_and_stop_does_not(open_pump, device, disk, speak):
     running = open_pump()
     running.start(Continuous(20.0))
+    disk.kill()
     speak(changed("ProposeFlex"))
     with open_pump() as pump:
         assert pump.uncertain_doses == (1,)

@@ -103,9 +103,10 @@ def test_what_has_ended_by_itself_needs_no_stop(open_pump, wire):
     assert (report.steps, report.delivered_ul, report.journal_fault) == (4711, 1.25, None)
 
 
-def test_an_infusion_of_an_earlier_process_is_left_alone(open_pump, wire, device, clock):
+def test_an_infusion_of_an_earlier_process_is_left_alone(open_pump, wire, device, disk):
     first = open_pump()
     first.start(Continuous(20.0))
+    disk.kill()
     with open_pump() as pump:
         assert pump.status().mode == Mode.CONTINUOUS
         assert pump.uncertain_doses == ()
@@ -136,7 +137,7 @@ def test_even_an_observer_may_stop_when_told_to(open_pump, device):
     assert device.mode == Mode.STOPPED
 
 
-def test_stop_goes_out_before_the_journal_is_touched_and_works_with_a_full_disk(open_pump, wire, disk):
+def test_stop_goes_out_before_the_journal_is_touched_and_works_with_a_broken_disk(open_pump, wire, disk):
     with open_pump() as pump:
         pump.start(Continuous(20.0))
         del disk.log[:]
@@ -144,10 +145,24 @@ def test_stop_goes_out_before_the_journal_is_touched_and_works_with_a_full_disk(
         assert disk.log[0] == "sent Stop"
         assert any(entry.startswith('disk {"record":"stop"') for entry in disk.log)
         pump.start(Continuous(20.0))
-        disk.room = 0
+        disk.broken = True
         report = pump.stop()
-    assert "No space left on device" in report.journal_fault
+    assert "Input/output error" in report.journal_fault
     assert stops(wire) == 2
+
+
+def test_stops_on_a_full_disk_never_take_the_room_that_is_kept_for_the_outcome_of_a_dose(open_pump, wire, disk):
+    with open_pump() as pump:
+        wire.fault("lose", CommandResult, times=999)
+        with pytest.raises(DoseUncertain):
+            pump.bolus(10.0)
+        disk.room = 0
+        assert pump.stop().journal_fault is None
+        assert [pump.stop().journal_fault is None for _ in range(200)][-1] is False
+        wire.faults.clear()
+        assert pump.dose(1).said == "STOPPED"
+        assert pump.journal_fault is None
+    assert stops(wire) == 201
 
 
 def test_a_refused_change_of_rate_still_ends_in_a_stop(infuse_then, device):
@@ -175,7 +190,7 @@ def test_an_uncertain_infusion_taken_over_by_an_operator_is_still_stopped_on_lea
         wire.fault("lose", CommandResult, times=12)
         with pytest.raises(DoseUncertain):
             pump.start(Continuous(20.0))
-        pump.resolve(1, by="R. Vogel")
+        pump.resolve(1, by="R. Vogel", because="weighed")
         assert device.mode == Mode.CONTINUOUS
     assert stops(wire) == 1
     assert device.mode == Mode.STOPPED

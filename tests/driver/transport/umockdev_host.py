@@ -38,7 +38,7 @@ def converse() -> None:
     with open_pump() as pump:
         tell(step="hello", model=pump.identity.model, serial_number=pump.identity.serial_number)
         dose = pump.start(Continuous(20.0))
-        tell(step="therapy", state=dose.state.name, mode=pump.status().mode.name)
+        tell(step="therapy", state=dose.said, mode=pump.status().mode.name)
         pump.subscribe(0.1)
         samples, lost = 0, 0
         deadline_s = time.monotonic() + PATIENCE_S
