@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from bench.cli_campaign import campaign
+from bench.cli_doses import doses
+from bench.cli_keys import keys, pair
 from bench.cli_protocol import protocol
 from bench.cli_wire import wire
 from bench.exit_codes import EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, print_json, tell
@@ -130,6 +132,9 @@ def validate_flow_calibration(
 
 
 cli.add_command(campaign)
+cli.add_command(doses)
+cli.add_command(keys)
+cli.add_command(pair)
 cli.add_command(protocol)
 cli.add_command(wire)
 

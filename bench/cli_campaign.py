@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli_campaign_kill import kill
+from bench.cli_campaign_sweep import sweep
 from bench.exit_codes import EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, fail, print_json
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def campaign(
     from concurrent.futures import ProcessPoolExecutor
 
     from bench.campaign.campaign import Selection, run_campaign
-    from bench.campaign.trial import DEVICE_FAULTS, LINK_FAULTS, plan_as_json, plan_from_json, run_drawn, run_planned
+    from bench.campaign.plan import plan_as_json, plan_from_json
+    from bench.campaign.trial import DEVICE_FAULTS, LINK_FAULTS, run_drawn, run_planned
     from bench.errors import SetupRefused
     from bench.toml_file import FileError
 
@@ -78,6 +81,10 @@ def campaign(
     missing = tally.never_acted(selection)
     _tell_tally(tally, selection, missing, time.monotonic() - began_s, _replay_command(seed, faults, alone), as_json)
     sys.exit(EXIT_NOT_PASSED if tally.counts or missing else 0)
+
+
+campaign.add_command(kill)
+campaign.add_command(sweep)
 
 
 def _replay_command(seed: int, faults: str | None, alone: bool) -> str:

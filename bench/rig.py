@@ -13,14 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.rigfile import RigFile, load_rig_file
+from bench.rigfile import KEYRING_NAME, RigFile, load_rig_file
 from bench.simulation import MemoryStorage, SimulatedStation
 from driver import Pump
 from driver.clock import Clock, ScaledClock, SystemClock
 from driver.instruments import Balance, Thermohygrometer, open_balance, open_thermohygrometer
 from driver.instruments.operator import ConsoleOperator, Operator, RemoteOperator
 from driver.journal import Journal
+from driver.keys import KeyFile, KeyringStore, KeysInMemory, KeySource
 from driver.transport import Transport
+from protocol import TEST_KEY
 from protocol.profile import ModelProfile, load_model
 
 POLL_S = 0.02
@@ -121,14 +123,18 @@ def open_rig(
         seed = file.simulation.seed if file.simulation is not None else secrets.randbits(32)
     with ExitStack() as stack:
         simulated: SimulatedStation | None = None
+        keys: KeySource | None
         clock: Clock
         io_clock: Clock
         if file.simulation is not None:
             journal = journal if journal is not None else Journal.in_directory(Path(), storage=MemoryStorage())
-            simulated = SimulatedStation(text, _beside(name_or_path, file.simulation.scenario), seed)
+            key = TEST_KEY if file.pump.key is not None else None
+            keys = KeysInMemory({} if key is None else {file.pump.serial_number: key})
+            simulated = SimulatedStation(text, _beside(name_or_path, file.simulation.scenario), seed, key)
             stack.callback(simulated.close)
             clock = io_clock = simulated.clock
         else:
+            keys = _keys_of(name_or_path, file.pump.key)
             io_clock = SystemClock()
             clock = ScaledClock(file.served.speed) if file.served is not None else io_clock
 
@@ -154,6 +160,7 @@ def open_rig(
                 io_clock=io_clock,
                 journal=journal,
                 expect_serial=file.pump.serial_number,
+                key=keys,
                 host_nonce=random.Random(f"{seed}/host nonce").getrandbits(64) if simulated is not None else None,
             )
         )
@@ -161,6 +168,13 @@ def open_rig(
             file, model, seed, clock, io_clock, pump, balance, environment, operator, simulated,
             _closing=stack.pop_all(),
         )  # fmt: skip
+
+
+def _keys_of(rig: str | Path, key: str | None) -> KeySource | None:
+    """Where the key of a real pump is kept, None for this user's own file; a relative path begins at the rig file."""
+    if key is None:
+        return None
+    return KeyringStore() if key == KEYRING_NAME else KeyFile(Path(rig).parent / key)
 
 
 def _beside(rig: str | Path, scenario: str) -> str:

@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 
 from bench.toml_file import Table, find, parse
 
+TEST_KEY_NAME = "test"
+KEYRING_NAME = "keyring"
+
 
 class HeadThermometer(Table):
     """The pump-head thermometer: the reference temperature of the volume rests on it."""
@@ -20,9 +23,15 @@ class HeadThermometer(Table):
 
 
 class PumpFacts(Table):
+    """`key` says where the pump's key is kept: a file, or "keyring" for the system's; this user's own file without it.
+
+    "test" gives a simulated pump the public test key.
+    """
+
     model: str
     port: str
     serial_number: str
+    key: str | None = Field(default=None, min_length=1)
     head_thermometer: HeadThermometer
 
 
@@ -175,6 +184,11 @@ class RigFile(Table):
             raise ValueError("either all ports begin with sim: or none does")
         if (simulated == {True}) != (self.simulation is not None):
             raise ValueError("[simulation] belongs to a rig file whose ports begin with sim:, and only there")
+        if self.pump.key is not None and (self.pump.key == TEST_KEY_NAME) != (self.simulation is not None):
+            raise ValueError(
+                '[pump] key = "test" belongs to a rig file whose ports begin with sim:, and only there; a real pump '
+                "gets a key of its own from thecabench pair"
+            )
         if self.outlet.needle_diameter_mm >= self.vessel.inner_diameter_mm:
             raise ValueError(
                 "the needle is wider than the vessel: [outlet] needle_diameter_mm, [vessel] inner_diameter_mm"

@@ -19,9 +19,11 @@ from bench.recording import Note
 from bench.rig import open_rig
 from bench.rigfile import load_rig_file
 from bench.run_folder import RunFolder
+from driver.errors import LeaseHeld
 from driver.journal import Journal
 
 NOT_REACHED = "not reached, nothing was commanded"
+HELD_ELSEWHERE = "left to the host that holds its control lease; nothing of this run runs on it"
 ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -68,6 +70,11 @@ def flow_calibration(
             pump_left = f"{STOP_NOT_CONFIRMED}: the run was torn off before its stop"
             try:
                 result = run_flow_calibration(rig, plan, folder.record, progress)
+            except LeaseHeld as error:
+                # What this run started has ended with its lease; STOP would end what the holder has started since.
+                pump_left = HELD_ELSEWHERE
+                _note_end(folder, rig.clock.monotonic(), error)
+                raise
             except BaseException as error:
                 with interrupts_held():
                     pump_left = stop_pump(rig)

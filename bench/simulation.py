@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.toml_file import FileError
+from driver.file_lock import LockHeld
 from firmware_mock import Scenario, World
 from firmware_mock.ledger import Truth
 from firmware_mock.physics.certificates import RigFactMissing
@@ -24,16 +25,36 @@ class MemoryStorage:
     """A disk for the journal of a pump that lives as long as this process."""
 
     def __init__(self) -> None:
-        self._files: dict[Path, bytes] = {}
+        self._files: dict[Path, bytearray] = {}
+        self._holders: dict[Path, str] = {}
 
     def exists(self, path: Path) -> bool:
         return path in self._files
 
     def read(self, path: Path) -> bytes:
-        return self._files[path]
+        return bytes(self._files[path])
 
-    def append_and_sync(self, path: Path, data: bytes) -> None:
-        self._files[path] = self._files.get(path, b"") + data
+    def write_and_sync(self, path: Path, offset: int, data: bytes) -> None:
+        self._files.setdefault(path, bytearray())[offset : offset + len(data)] = data
+
+    def lock(self, path: Path, holder: str) -> MemoryLock:
+        if path in self._holders:
+            raise LockHeld(self._holders[path])
+        self._holders[path] = holder
+        return MemoryLock(self._holders, path)
+
+
+class MemoryLock:
+    """A lock on a file of a `MemoryStorage`."""
+
+    def __init__(self, holders: dict[Path, str], path: Path) -> None:
+        self._holders = holders
+        self._path: Path | None = path
+
+    def release(self) -> None:
+        if self._path is not None:
+            del self._holders[self._path]
+            self._path = None
 
 
 def new_world(seed: int) -> World:
@@ -42,16 +63,16 @@ def new_world(seed: int) -> World:
 
 
 class SimulatedStation:
-    """A world with the station that a rig file describes, reached through its ports alone.
+    """A world with the station that a rig file describes, reached through its ports alone; `key` is the pump's.
 
     Raises:
         FileError: the scenario is missing or wrong, or the rig file lacks what the simulation needs.
     """
 
-    def __init__(self, rig_text: str, scenario: str, seed: int) -> None:
+    def __init__(self, rig_text: str, scenario: str, seed: int, key: bytes | None = None) -> None:
         try:
             self._world = World(seed=seed, scenario=Scenario.load(scenario))
-            self._station = Station.from_rig_file(tomllib.loads(rig_text), self._world)
+            self._station = Station.from_rig_file(tomllib.loads(rig_text), self._world, key=key)
         except (ScenarioError, StationError, RigFactMissing) as error:
             raise FileError(str(error)) from error
         self._arrived = False

@@ -8,7 +8,7 @@ NOT_STARTED = "not_started"
 UNCERTAIN = "uncertain"
 RUNNING = "running"
 DONE = "done"
-ENDED = frozenset({DONE, "stopped", "interrupted"})
+ENDED = frozenset({DONE, "stopped", "interrupted", "failed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.campaign.claims import DONE, ENDED, NOT_STARTED, RUNNING, UNCERTAIN, Claim
 from driver import Dose, DoseNotStarted, DoseUncertain, DriverError, Journal, Pump
 from driver.clock import Clock
+from driver.keys import KeysInMemory, KeySource
 from driver.storage import Storage
 from driver.therapy import Continuous
 from driver.transport import Transport
-from protocol import CommandState
 
 PAUSE_S = 0.05
 POLL_S = 1.0
@@ -33,7 +33,7 @@ def plain_bolus(pump: Pump, volume_ul: float, wait: bool) -> Dose:
 
 
 class Host:
-    """One host and its journal; `connect` opens the port, `give_bolus` is what it does to dose."""
+    """One host and its journal; `connect` opens the port."""
 
     def __init__(
         self,
@@ -41,19 +41,20 @@ class Host:
         clock: Clock,
         storage: Storage,
         stream: random.Random,
-        give_bolus: GiveBolus = plain_bolus,
+        keys: KeySource | None = None,
     ) -> None:
         self._connect = connect
         self._clock = clock
         self._storage = storage
         self._stream = stream
-        self._give_bolus = give_bolus
+        self._keys = keys if keys is not None else KeysInMemory()
         self._pump: Pump | None = None
         self._journal = self._new_journal()
 
     def restart(self) -> None:
-        """The process ends without a word; the next one opens the pump when it needs it."""
+        """The process ends without a word, and the system takes its locks back; the next one opens the pump."""
         self._pump = None
+        self._journal.release()
 
     def run_basal(self, rate_ul_per_h: float) -> None:
         """Start a therapy that runs on."""
@@ -67,7 +68,7 @@ class Host:
             return Claim(NOT_STARTED, said=f"not open: {error}")
         highest_before = self._journal.highest_id
         try:
-            return _claim_of(self._give_bolus(pump, volume_ul, wait))
+            return claim_of(pump.bolus(volume_ul, wait=wait))
         except DoseUncertain as error:
             ids = [id_ for id_ in error.dose_ids if id_ > highest_before]
             return Claim(UNCERTAIN if ids else NOT_STARTED, id=max(ids, default=0), said=str(error))
@@ -75,10 +76,12 @@ class Host:
             id_ = self._journal.highest_id
             return Claim(NOT_STARTED, id=id_ if id_ > highest_before else 0, said=f"{type(error).__name__}: {error}")
 
-    def stop(self) -> None:
-        """Send STOP; an error is as good as nothing said."""
+    def stop(self) -> bool:
+        """Send STOP; whether the driver says that it is confirmed."""
         with contextlib.suppress(DriverError, _NoPort):
             self._opened().stop()
+            return True
+        return False
 
     def follow(self, claim: Claim, for_s: float) -> Claim:
         """Ask for a dose until it has ended, opening the pump again where that is needed."""
@@ -93,7 +96,7 @@ class Host:
     def ask(self, claim: Claim) -> Claim:
         """What became of a dose; what was said before where nobody answers. In doubt, half the hosts begin anew."""
         try:
-            return _claim_of(self._opened().dose(claim.id))
+            return claim_of(self._opened().dose(claim.id))
         except DoseUncertain as error:
             if self._stream.random() < 0.5:
                 self.restart()
@@ -137,10 +140,18 @@ class Host:
             self._clock.sleep(POLL_S)
         return claim
 
+    def resolve(self, doubted: Iterable[int]) -> None:
+        """An operator takes what is in doubt as delivered, so that the next dose may be given."""
+        for id_ in doubted:
+            self._opened().resolve(id_, by="campaign", because="the pump was made to forget")
+
     def resolve_all(self) -> None:
-        """An operator takes all that is in doubt as delivered, so that the next dose may be given."""
-        for id_ in self.uncertain_doses():
-            self._opened().resolve(id_, by="campaign")
+        """The same for all that a new process is in doubt about."""
+        self.resolve(self.uncertain_doses())
+
+    def has_noted_the_end_of(self, id_: int) -> bool:
+        """Whether the journal tells how a dose ended."""
+        return self._journal.state(id_) not in (None, "", "running")
 
     def uncertain_doses(self) -> tuple[int, ...]:
         """What a new process is in doubt about after it has opened the pump."""
@@ -155,7 +166,9 @@ class Host:
                 raise _NoPort(str(error)) from error
             self._journal = self._new_journal()
             nonce = self._stream.getrandbits(64)
-            self._pump = Pump.open(transport, clock=self._clock, journal=self._journal, host_nonce=nonce)
+            self._pump = Pump.open(
+                transport, clock=self._clock, journal=self._journal, host_nonce=nonce, key=self._keys
+            )
         return self._pump
 
     def _new_journal(self) -> Journal:
@@ -166,6 +179,7 @@ class _NoPort(Exception):
     """The port is not there."""
 
 
-def _claim_of(dose: Dose) -> Claim:
-    state = {CommandState.DONE: DONE, CommandState.RUNNING: RUNNING}.get(dose.state, dose.state.name.lower())
+def claim_of(dose: Dose) -> Claim:
+    """What the driver says by giving a dose back."""
+    state = {"DONE": DONE, "RUNNING": RUNNING}.get(dose.said, dose.said.lower())
     return Claim(state, dose.delivered_low_ul, dose.delivered_high_ul, dose.id)

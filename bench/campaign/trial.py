@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-import random
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-import msgspec
-
-from bench.campaign.claims import RUNNING, UNCERTAIN, DoseStory, Truth
-from bench.campaign.host import GiveBolus, Host, plain_bolus
+from bench.campaign.claims import ENDED, NOT_STARTED, RUNNING, UNCERTAIN, Claim, DoseStory, Truth
+from bench.campaign.conduct import Record, Span, Start, breaches
+from bench.campaign.host import Host
+from bench.campaign.plan import DOSES_PER_TRIAL, MOST_DRAWS, MOST_STEPS, STEPS_PER_S, DosePlan, Drawing, TrialPlan
 from bench.campaign.scoring import Finding, FindingKind, score
 from bench.simulation import MemoryStorage
-from bench.toml_file import FileError
 from firmware_mock import World
-from firmware_mock.faults import DEVICE_KINDS, LINK_KINDS, Fault, FaultKind, LonePump, draw_fault
+from firmware_mock.faults import DEVICE_KINDS, LINK_KINDS, Direction, Fault, FaultKind, LonePump
+from firmware_mock.faults.device_acts import LONGEST_WRITE_NS
+from firmware_mock.faults.second_host import STOPS, TAKES_LEASE
+from protocol import TEST_KEY
 from protocol.profile import ModelProfile, load_model
 
 MODEL = "implantable-20ml"
 LINK_FAULTS = tuple(kind.value for kind in LINK_KINDS)
 DEVICE_FAULTS = tuple(kind.value for kind in DEVICE_KINDS)
-DOSES_PER_TRIAL = 6
-MOST_DRAWS = 4
 BASAL_UL_PER_H = 20.0
 
-_FEWEST_STEPS, _MOST_STEPS = 30, 400
-_STEPS_PER_S = 1000.0 / 3600.0 / 0.01
-_LONGEST_IDLE_S = 1800.0
+_LAST_STEPS, _FORBIDDEN_STEPS = 20, 25
 _FOLLOWED_S = 30.0
 _NS_PER_S = 1e9
-
-BuildPump = Callable[[World, ModelProfile, float], LonePump]
-
-
-@dataclass(frozen=True, slots=True)
-class DosePlan:
-    """A bolus of a number of steps, no two alike in a trial; `fresh`: by a process that has just started.
-
-    `stop_after_s` ends it by STOP, when the host does not wait for its end; `idle_s` passes before the next.
-    """
-
-    steps: int
-    wait: bool
-    fresh: bool
-    stop_after_s: float | None
-    idle_s: float
-    faults: tuple[Fault, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TrialPlan:
-    """All that a trial depends on."""
-
-    seed: int
-    basal: bool
-    doses: tuple[DosePlan, ...]
+_LEAVES_THERAPY = frozenset({*LINK_KINDS, FaultKind.POWER_CUT, FaultKind.BROWN_OUT, FaultKind.CLOCK_DRIFT})
+_LEAVES_LEASE = frozenset({*LINK_KINDS, FaultKind.CLOCK_DRIFT}) - {FaultKind.REBOOT, FaultKind.RESET_ON_OPEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +43,23 @@ class TrialOutcome:
     simulated_s: float
 
 
-def build_pump(world: World, profile: ModelProfile, clock_error_ppm: float) -> LonePump:
-    """The mock as it is."""
-    return LonePump(world, profile, clock_error_ppm=clock_error_ppm)
-
-
-def run_drawn(
-    seed: int, kinds: Iterable[str], *, give_bolus: GiveBolus = plain_bolus, build: BuildPump = build_pump
-) -> TrialOutcome:
+def run_drawn(seed: int, kinds: Iterable[str]) -> TrialOutcome:
     """A trial with doses under faults of these kinds; where one did not act, the dose is drawn again."""
-    draw = _Drawing(seed, tuple(FaultKind(kind) for kind in kinds))
-    trial = _Trial(seed, draw.basal, draw.clock_error_ppm, give_bolus, build)
+    draw = Drawing(seed, tuple(FaultKind(kind) for kind in kinds))
+    trial = _Trial(TrialPlan(seed, draw.basal, (), draw.keyed), draw.clock_error_ppm)
     for _ in range(DOSES_PER_TRIAL):
         for _ in range(MOST_DRAWS):
-            if trial.dose(draw.dose()):
+            if trial.dose(draw.dose()) or trial.is_over:
                 break
         if trial.is_over:
             break
     return trial.outcome()
 
 
-def run_planned(plan: TrialPlan, *, give_bolus: GiveBolus = plain_bolus, build: BuildPump = build_pump) -> TrialOutcome:
+def run_planned(plan: TrialPlan) -> TrialOutcome:
     """A trial again, from its data alone."""
     drifts = [fault.amount for dose in plan.doses for fault in dose.faults if fault.kind is FaultKind.CLOCK_DRIFT]
-    trial = _Trial(plan.seed, plan.basal, float(drifts[0]) if drifts else 0.0, give_bolus, build)
+    trial = _Trial(replace(plan, doses=()), float(drifts[0]) if drifts else 0.0)
     for dose in plan.doses:
         trial.dose(dose)
         if trial.is_over:
@@ -101,106 +67,80 @@ def run_planned(plan: TrialPlan, *, give_bolus: GiveBolus = plain_bolus, build: 
     return trial.outcome()
 
 
-def plan_as_json(plan: TrialPlan) -> bytes:
-    """A plan to be kept: a trial that once found something is run for ever."""
-    return msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n"
+@dataclass(frozen=True, slots=True)
+class _KeyOf:
+    """The key of a pump that has one, until an operator sees that the pump's memory, and with it the key, is lost.
 
-
-def plan_from_json(data: bytes) -> TrialPlan:
-    """A plan that was kept.
-
-    Raises:
-        FileError: it is none.
+    From then on the pump is opened without, to read, and its doses are the operator's to resolve.
     """
-    try:
-        return msgspec.json.decode(data, type=TrialPlan)
-    except msgspec.MsgspecError as error:
-        raise FileError(f"not a trial's plan: {error}; take one that `campaign --trial … --save …` wrote") from error
 
+    pump: LonePump
 
-class _Drawing:
-    """The doses of a trial, one after the other, from its seed."""
+    @property
+    def name(self) -> str:
+        return "the campaign"
 
-    def __init__(self, seed: int, kinds: tuple[FaultKind, ...]) -> None:
-        self._stream = stream = random.Random(f"{seed}/trial")
-        self._kinds = kinds
-        self.basal = stream.random() < 0.5
-        self._steps = stream.sample(range(_FEWEST_STEPS, _MOST_STEPS), DOSES_PER_TRIAL * MOST_DRAWS)
-        self._drift = draw_fault(FaultKind.CLOCK_DRIFT, stream, longest_delay_s=0.0, opens=False)
-        self.clock_error_ppm = float(self._drift.amount) if FaultKind.CLOCK_DRIFT in kinds else 0.0
-
-    def dose(self) -> DosePlan:
-        stream = self._stream
-        steps = self._steps.pop()
-        wait = stream.random() < 0.6
-        stops = not wait and stream.random() < 0.4
-        lasts_s = steps / _STEPS_PER_S
-        fresh = FaultKind.RESET_ON_OPEN in self._kinds or stream.random() < 0.3
-        return DosePlan(
-            steps=steps,
-            wait=wait,
-            fresh=fresh,
-            stop_after_s=stream.random() * lasts_s if stops else None,
-            idle_s=_LONGEST_IDLE_S * stream.random() ** 4,
-            faults=tuple(
-                self._drift
-                if kind is FaultKind.CLOCK_DRIFT
-                else draw_fault(kind, stream, longest_delay_s=lasts_s, opens=fresh)
-                for kind in self._kinds
-            ),
-        )
+    def keys(self, _: str) -> tuple[bytes, ...]:
+        key = self.pump.key
+        return () if key is None or self.pump.memory_is_lost else (key,)
 
 
 class _Trial:
-    """A world, the pump in it, and its host."""
+    """A world, the pump in it, and its host.
 
-    def __init__(self, seed: int, basal: bool, clock_error_ppm: float, give_bolus: GiveBolus, build: BuildPump) -> None:
-        self._plan = TrialPlan(seed, basal, ())
-        self._world = World(seed=seed)
-        self._pump = build(self._world, _profile(), clock_error_ppm)
+    `_therapy_runs` is what must be so between two doses, None where a fault has left it open.
+    """
+
+    def __init__(self, plan: TrialPlan, clock_error_ppm: float) -> None:
+        self._plan = plan
+        self._world = World(seed=plan.seed)
+        self._pump = LonePump(self._world, _profile(), clock_error_ppm=clock_error_ppm)
         self._port = self._pump.port
         stream = self._world.stream("host")
-        self._host = Host(self._port.connect, self._port.clock, MemoryStorage(), stream, give_bolus)
+        if plan.keyed:
+            self._pump.pair(TEST_KEY)
+        self._host = Host(self._port.connect, self._port.clock, MemoryStorage(), stream, _KeyOf(self._pump))
         self._doses: list[DosePlan] = []
         self._stories: list[DoseStory] = []
-        self._fault: Finding | None = None
-        self._basal_is_due = basal
+        self._record = Record()
+        self._findings: list[Finding] = []
+        self._basal_is_due = plan.basal
+        self._therapy_runs: bool | None = False
+        self._has_ended = False
 
     @property
     def is_over(self) -> bool:
-        """Whether an exception ended it."""
-        return self._fault is not None
+        """Whether an exception ended it, or the pump takes no more orders."""
+        return self._has_ended or self._pump.memory_is_lost
 
     def dose(self, plan: DosePlan) -> bool:
-        """Give one; whether it is valid, or there is no use in another."""
+        """Give one; whether it is valid, or there is no use in another, because an exception has ended the trial."""
         self._doses.append(plan)
         try:
             if self._basal_is_due:
                 self._host.run_basal(BASAL_UL_PER_H)
-                self._basal_is_due = False
+                self._basal_is_due, self._therapy_runs = False, True
             story = self._given(plan)
         except Exception as error:  # whatever it is, it is a finding
-            self._note(error)
+            self._end(error)
             return True
         self._stories.append(story)
         return story.is_valid
 
     def outcome(self) -> TrialOutcome:
         """Stop the pump, let all that is under way arrive, close the world and score."""
-        if self._fault is None:
+        if not self._has_ended:
             try:
                 self._finish()
             except Exception as error:  # whatever it is, it is a finding
-                self._note(error)
+                self._end(error)
         truth = self._truth()
         self._world.close()
-        findings = score(self._stories, truth, {plan.steps for plan in self._doses})
-        if self._fault is not None:
-            findings.append(self._fault)
+        findings = (*score(self._stories, truth, self._record.asked.keys()), *breaches(self._record), *self._findings)
         return TrialOutcome(
             replace(self._plan, doses=tuple(self._doses)),
             tuple(self._stories),
-            tuple(findings),
+            findings,
             self._world.now_ns / _NS_PER_S,
         )
 
@@ -209,48 +149,127 @@ class _Trial:
         if plan.fresh:
             host.restart()
         port.arm(plan.faults)
-        claims = [host.bolus(plan.steps * self._pump.step_volume_ul, wait=plan.wait)]
+        claims = [self._asked(plan.steps, wait=plan.wait)]
         if plan.stop_after_s is not None:
             port.clock.sleep(plan.stop_after_s)
-            host.stop()
+            self._stop()
         if claims[-1].state in (RUNNING, UNCERTAIN):
             claims.append(host.follow(claims[-1], _FOLLOWED_S))
         port.disarm()
+        if any(fault.kind is FaultKind.POWER_CUT for fault in plan.faults):
+            self._world.sleep(LONGEST_WRITE_NS / _NS_PER_S)
         recovery_s = host.recover(lambda: port.cleared_ns / _NS_PER_S, lambda: self._world.now_ns / _NS_PER_S)
-        acted = tuple(
-            done or fault.kind is FaultKind.CLOCK_DRIFT
-            for done, fault in zip(port.has_acted(), plan.faults, strict=True)
-        )
+        acted_ns = {fault.kind: at_ns for fault, at_ns in zip(plan.faults, port.acted_ns(), strict=True)}
+        self._note_acts(plan.faults, acted_ns)
         claims.append(host.settle(claims[-1]))
-        kinds = tuple(fault.kind for fault in plan.faults)
-        evidence_lost = (FaultKind.EVIDENCE_LOST, True) in zip(kinds, acted, strict=True)
+        self._check_motor(claims[-1])
+        evidence_lost = acted_ns.get(FaultKind.EVIDENCE_LOST) is not None or self._pump.memory_is_lost
         if evidence_lost:
-            host.resolve_all()
+            self._check_doubt(claims[-1])
         self._world.sleep(plan.idle_s)
-        return DoseStory(plan.steps, kinds, acted, tuple(claims), recovery_s, evidence_lost)
+        acted = tuple(at_ns is not None or kind is FaultKind.CLOCK_DRIFT for kind, at_ns in acted_ns.items())
+        return DoseStory(plan.steps, tuple(acted_ns), acted, tuple(claims), recovery_s, evidence_lost)
+
+    def _asked(self, steps: int, *, wait: bool) -> Claim:
+        from_ns = self._world.now_ns
+        self._record.asked[steps] = Span(from_ns, from_ns)
+        try:
+            return self._host.bolus(steps * self._pump.step_volume_ul, wait=wait)
+        finally:
+            self._record.asked[steps] = Span(from_ns, self._world.now_ns)
+
+    def _stop(self) -> None:
+        from_ns = self._world.now_ns
+        if not self._host.stop():
+            self._therapy_runs = None
+            return
+        self._therapy_runs = False
+        self._record.stops.append(Span(from_ns, self._world.now_ns))
+        if self._pump.turning is not None:
+            self._find(FindingKind.AFTER_STOP, "STOP was confirmed and the motor turns")
+
+    def _note_acts(self, faults: Iterable[Fault], acted_ns: dict[FaultKind, int | None]) -> None:
+        """What the faults did to the therapy, and to who may dose."""
+        kinds = {kind for kind, at_ns in acted_ns.items() if at_ns is not None}
+        if self._pump.memory_is_lost and FaultKind.NVRAM_ROT not in kinds:
+            self._find(FindingKind.MEMORY_LOST, "both slots are bad, and nothing has decayed")
+        if self._therapy_runs and not kinds <= _LEAVES_THERAPY:
+            self._therapy_runs = None
+        for fault in faults:
+            at_ns = acted_ns[fault.kind]
+            stops = fault.kind is FaultKind.SECOND_HOST and fault.amount == STOPS
+            if fault.kind is FaultKind.EVIDENCE_LOST or (stops and at_ns is not None):
+                self._therapy_runs = None
+            if at_ns is None:
+                continue
+            if stops or fault.kind is FaultKind.EVIDENCE_LOST:
+                self._record.stops.append(Span(at_ns, at_ns))
+            elif fault.kind is FaultKind.SECOND_HOST and fault.amount == TAKES_LEASE and kinds <= _LEAVES_LEASE:
+                self._record.leases.append(Span(at_ns, at_ns + round(fault.duration_s * _NS_PER_S)))
+
+    def _check_motor(self, said: Claim) -> None:
+        """Between two doses it turns for the therapy, or stands."""
+        if self._therapy_runs is None or not (said.state in ENDED or said.state == NOT_STARTED):
+            return
+        turning = self._pump.turning
+        if self._therapy_runs and (turning is None or turning.planned is not None):
+            self._find(FindingKind.BASAL_LOST, f"the motor {'stands' if turning is None else 'gives a dose'}")
+        elif not self._therapy_runs and turning is not None:
+            self._find(FindingKind.UNASKED, "the motor turns between two doses, and no therapy was started")
+
+    def _check_doubt(self, said: Claim) -> None:
+        """A new process knows of the doubt and gives no dose; then an operator ends it."""
+        doubted = self._host.uncertain_doses()
+        if said.state == UNCERTAIN and not self._host.has_noted_the_end_of(said.id):
+            if said.id not in doubted:
+                self._find(
+                    FindingKind.DOUBT_LOST, f"command {said.id} is uncertain, and a new process doubts {doubted}"
+                )
+            volume_ul = _FORBIDDEN_STEPS * self._pump.step_volume_ul
+            if (claim := self._host.bolus(volume_ul, wait=False)).state != NOT_STARTED:
+                self._find(FindingKind.DOUBT_LOST, f"a dose was {claim.state} though command {said.id} is uncertain")
+        self._host.resolve(doubted)
+
+    def _check_readiness(self) -> None:
+        """With all faults over the pump gives another dose."""
+        claim = self._asked(_LAST_STEPS, wait=False)
+        turning = self._pump.turning
+        if claim.state != RUNNING or turning is None or turning.planned != _LAST_STEPS:
+            self._find(FindingKind.REFUSED, f"said {claim.state}: {claim.said}")
 
     def _finish(self) -> None:
         self._world.run_until(max(self._world.now_ns, self._port.last_arrival_ns))
-        self._world.sleep(_MOST_STEPS / _STEPS_PER_S + 1.0)
+        self._world.sleep(MOST_STEPS / STEPS_PER_S + 1.0)
         if not any(story.evidence_lost for story in self._stories):
             self._stories = [
                 replace(story, claims=(*story.claims, self._host.settle(story.claims[-1]))) for story in self._stories
             ]
         if doubted := self._host.uncertain_doses():
-            self._fault = Finding(FindingKind.UNRESOLVED, -1, f"a new process is in doubt about {doubted}")
-        self._host.stop()
+            self._find(FindingKind.UNRESOLVED, f"a new process is in doubt about {doubted}")
+        if not self._pump.memory_is_lost:
+            self._check_readiness()
+        self._stop()
 
     def _truth(self) -> Truth:
         starts: dict[int, list[int]] = defaultdict(list)
-        for turning in self._pump.turnings():
+        turnings = self._pump.turnings()
+        for turning in turnings:
             if turning.planned is not None:
                 starts[turning.planned].append(turning.made)
+        self._record.starts = [Start(turning.began_ns, turning.planned) for turning in turnings]
+        self._record.line = [
+            (at_ns, direction is Direction.TO_HOST, data) for at_ns, direction, data in self._port.handed_over
+        ]
         return Truth({steps: tuple(made) for steps, made in starts.items()}, self._pump.step_volume_ul)
 
-    def _note(self, error: Exception) -> None:
+    def _find(self, kind: FindingKind, sentence: str) -> None:
+        self._findings.append(Finding(kind, len(self._stories), sentence))
+
+    def _end(self, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
         sentence = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno} of {where.filename})"
-        self._fault = Finding(FindingKind.UNHANDLED, len(self._doses) - 1, sentence)
+        self._find(FindingKind.UNHANDLED, sentence)
+        self._has_ended = True
 
 
 @cache

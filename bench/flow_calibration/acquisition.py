@@ -18,7 +18,7 @@ from bench.rig import Rig
 from driver import Continuous
 from driver.errors import BalanceNotReady
 from driver.instruments import Reading as BalanceReading
-from protocol import EventCode, Mode
+from protocol import EventCode, Mode, OnLeaseLoss, Status
 
 PHASE_REVOLUTION_S = 60.0
 AIR_EVERY_S = 300.0
@@ -29,6 +29,7 @@ STALE_INTERVALS = 3.0
 STEP_TOLERANCE = 0.005
 STEP_SLACK = 2
 NOT_READY_ATTEMPTS = 30
+RESTARTED = "the pump restarted in the session; what it delivered since cannot be told"
 
 Progress = Callable[[str, float], None]
 
@@ -71,10 +72,16 @@ class Data:
 
 
 class Acquisition:
-    """One session on a rig. `progress` is told what goes on and how many process seconds have been worked off."""
+    """One session on a rig. `progress` is told what goes on and how many process seconds have been worked off.
 
-    def __init__(self, rig: Rig, plan: FlowCalibrationPlan, record: Record, progress: Progress) -> None:
+    What it starts does `on_lease_loss` when the control lease is lost.
+    """
+
+    def __init__(
+        self, rig: Rig, plan: FlowCalibrationPlan, record: Record, progress: Progress, on_lease_loss: OnLeaseLoss
+    ) -> None:
         self.data = Data()
+        self._on_lease_loss = on_lease_loss
         self._rig = rig
         self._record = record
         self._progress = progress
@@ -125,10 +132,10 @@ class Acquisition:
         self._rig.operator.set_stopcock(open=True)
         phase_rate = max(rate, rate * run.revolution_s / PHASE_REVOLUTION_S)
         phase_rate = min(phase_rate, self._rig.model.rate_max_ul_per_h)
-        self._rig.pump.start(Continuous(phase_rate))
+        self._rig.pump.start(Continuous(phase_rate, self._on_lease_loss))
         self.wait(rng.random() * run.revolution_s * rate / phase_rate)
         if phase_rate != rate:
-            self._rig.pump.start(Continuous(rate))
+            self._rig.pump.start(Continuous(rate, self._on_lease_loss))
         self._subscribe(run.flow_s)
         self.wait(self._settling_s)
         window_start = len(self.data.pump)
@@ -199,19 +206,26 @@ class Acquisition:
         for event in batch.events:
             self._add(PumpEvent(self.now_s, event.sequence, event.device_time_us, event.code, event.argument))
             if event.code == EventCode.BOOT:
-                raise RunAborted("the pump restarted in the session; what it delivered since cannot be told")
+                raise RunAborted(RESTARTED)
         self._lost += batch.lost + batch.overflowed + batch.dropped
 
     def _check_running(self) -> None:
         latest = self.data.pump[-1] if self.data.pump else None
         stale = latest is None or self.now_s - latest.time_s > STALE_INTERVALS * self._telemetry_s
-        seen = self._rig.pump.status() if latest is None or stale else latest
+        seen = self._asked() if latest is None or stale else latest
         if seen.alarms:
             raise RunAborted(f"the pump raised an alarm in the run: alarm bits 0x{seen.alarms:02x}")
         if seen.mode != Mode.CONTINUOUS:
             raise RunAborted("the pump stopped infusing in the run, without being told to")
         if stale:
             self._rig.pump.subscribe(self._telemetry_s)
+
+    def _asked(self) -> Status:
+        """What the pump says; the event BOOT, in the open, is not believed of a pump with a key."""
+        status = self._rig.pump.status()
+        if status.boot_id != self._rig.pump.identity.boot_id:
+            raise RunAborted(RESTARTED)
+        return status
 
     def _check_steps(self, run: RunPlan, window_start: int) -> None:
         """The motor must have turned as the rate says, by the pump's own count and clock."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from bench.control import controlled
 from bench.errors import RunAborted, SetupRefused
 from bench.flow_calibration.acquisition import Acquisition, planned_s
 from bench.flow_calibration.analysis import check_as_left, fit_factor, rate_results
@@ -39,6 +40,7 @@ from bench.gates import (
 from bench.metrology import Verdict, combine_verdicts, format_decimals
 from bench.recording import Record
 from bench.rig import Rig
+from protocol import OnLeaseLoss
 
 PROCEDURE = "flow-calibration"
 MEASURAND = (
@@ -57,18 +59,20 @@ def run_flow_calibration(
     record: Record,
     progress: Callable[[str, float, float], None] | None = None,
 ) -> FlowCalibrationResult:
-    """Calibrate the pump of a rig; `progress` is told text, process seconds done and in all.
+    """Calibrate the pump of a rig under its control lease; `progress` is told text, process seconds done and in all.
 
-    The caller stops the pump on an exception; on return it is stopped, confirmed, with the outlet closed.
+    The caller stops the pump on an exception, `LeaseHeld` apart; on return it is stopped, confirmed, with the outlet
+    closed.
 
     Raises:
         SetupRefused: identity, settings, plan or an answer to the checklist do not allow the run.
         RunAborted: the run could not be finished; nothing was written to the pump that was not approved.
+        LeaseHeld: another host has the pump; nothing of this run is running on it.
         DriverError: a device failed.
         RecordingFailed: the record could not be written.
     """
-    with rig.each_wait(record.sync_if_due):
-        return _calibrate(rig, plan, record, progress)
+    with rig.each_wait(record.sync_if_due), controlled(rig) as on_lease_loss:
+        return _calibrate(rig, plan, record, progress, on_lease_loss)
 
 
 def _calibrate(
@@ -76,6 +80,7 @@ def _calibrate(
     plan: FlowCalibrationPlan,
     record: Record,
     progress: Callable[[str, float, float], None] | None,
+    on_lease_loss: OnLeaseLoss,
 ) -> FlowCalibrationResult:
     check_feasible(plan, rig.file, rig.model, reservoir_ul=rig.pump.status().reservoir_ul)
     runs = _run_plans(plan, rig)
@@ -89,7 +94,7 @@ def _calibrate(
         if progress is not None:
             progress(text, now_s - started_s, total_s)
 
-    session = Acquisition(rig, plan, record, tell)
+    session = Acquisition(rig, plan, record, tell, on_lease_loss)
     rng = rig.stream(PROCEDURE)
     settings = rig.balance.settings()
     identities = identify(rig, settings)

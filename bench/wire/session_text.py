@@ -18,15 +18,18 @@ import msgspec.structs
 from bench.wire.pcapng import NS_PER_S
 from bench.wire.session import COUNTER_BYTES, Heard, Line, Tally
 from driver.transport.tapped import Direction
+from protocol import PairRequest
 from protocol.export.description import unit_of
 from protocol.framing import Frame, Reject
 
 BYTES_SHOWN = 32
 RECORDS_SHOWN = 8
+HIDDEN = "not shown"
 LEGEND = "--> host to device, <-- device to host; times in s from the first packet"
 
 _ARROWS = {Direction.TO_DEVICE: "-->", Direction.TO_HOST: "<--", None: "---"}
 _NS_PER_MS = 1e6
+_SECRETS = frozenset({(PairRequest, "key")})
 
 
 def text_line(heard: Heard, origin_ns: int | None) -> str:
@@ -210,9 +213,12 @@ def _flag_names(value: IntFlag) -> list[str]:
 
 
 def _values(struct: msgspec.Struct) -> Iterator[tuple[str, Any, bool]]:
-    """Each field's name, its value, flags as such even with unknown bits, and whether its values have names."""
+    """Each field's name, its value, flags as such even with unknown bits, and whether its values have names.
+
+    What is secret is left out: a log is shown around.
+    """
     for name, enum in _enums(type(struct)).items():
-        value = getattr(struct, name)
+        value: Any = HIDDEN if (type(struct), name) in _SECRETS else getattr(struct, name)
         yield name, enum(value) if enum is not None and issubclass(enum, IntFlag) else value, enum is not None
 
 

@@ -48,6 +48,11 @@ def test_a_file_that_is_not_toml_is_named_with_the_line() -> None:
         ("needle_diameter_mm = 0.3", "needle_diameter_mm = 31.0", "the needle is wider than the vessel"),
         ('kind = "remote"', 'kind = "console"', 'kind = "remote" needs port and approves'),
         ("standard_uncertainty_k = 0.1", "standard_uncertainty_k = nan", "finite"),
+        (
+            'key = "test"',
+            'key = "keys.toml"',
+            'key = "test" belongs to a rig file whose ports begin with sim:, and only',
+        ),
     ],
 )
 def test_contradictory_facts_are_refused(find_text: str, put: str, complaint: str) -> None:

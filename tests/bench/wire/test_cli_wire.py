@@ -19,7 +19,7 @@ from bench.cli import cli
 from bench.wire.recorder import WireRecorder
 from driver import Pump, open_transport
 from driver.transport.tapped import Direction, Tapped
-from protocol import StatusRequest, Stop, Stopped, encode
+from protocol import PairRequest, StatusRequest, Stop, Stopped, encode
 
 TO_DEVICE, TO_HOST = Direction.TO_DEVICE, Direction.TO_HOST
 STOP, STOPPED = encode(Stop(), seq=7), encode(Stopped(1, 2, 3.0), seq=7)
@@ -56,6 +56,16 @@ def test_json_is_one_object_a_line_the_last_the_summary(session):
     assert (noise["reject"], noise["offset"]) == ("COBS", 0)
     assert (stopped["fields"], stopped["latency_ms"]) == ({"device_time_us": 1, "steps": 2, "delivered_ul": 3.0}, 250.0)
     assert last["summary"]["frames"] == 2
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_the_key_of_a_pairing_is_not_shown(tmp_path, as_json):
+    (tmp_path / "pairing").write_bytes(encode(PairRequest(bytes(range(16))), seq=3))
+    shown = CliRunner().invoke(cli, ["wire", "decode", str(tmp_path / "pairing"), "--raw", *as_json])
+    assert shown.exit_code == 0
+    assert "PairRequest" in shown.output
+    assert "not shown" in shown.output
+    assert "0001" not in shown.output.replace(" ", "")
 
 
 def test_standard_input_and_raw_bytes_are_read_too(session, tmp_path):
