@@ -40,7 +40,9 @@ def doses(
     at each opening, or somebody resolves it by name: `thecabench doses resolve`.
     """
     if context.invoked_subcommand is not None:
-        context.obj = (journal, serial_number)
+        if only_open:
+            raise click.UsageError(f"--open belongs to the list, not to {context.invoked_subcommand}")
+        context.obj = (journal, serial_number, as_json)
         return
     with exit_codes(as_json, _usage()):
         pumps, faults = _pumps(journal, serial_number)
@@ -87,7 +89,8 @@ def resolve(
     from driver.dose_list import read_doses
     from driver.journal import Journal
 
-    journal, serial_number = journal or context.obj[0], serial_number or context.obj[1]
+    before = context.obj
+    journal, serial_number, as_json = journal or before[0], serial_number or before[1], as_json or before[2]
     with exit_codes(as_json, _usage()):
         pump = _one_pump(journal, serial_number)
         file = Journal.in_file(pump.path)
@@ -155,8 +158,8 @@ def _one_pump(journal: Path | None, serial_number: str | None) -> NotedPump:
     if not pumps:
         raise SetupRefused("; ".join(faults) or f"there is no journal at {_place(journal)}")
     if len(pumps) + len(faults) > 1:
-        known = ", ".join(f"{pump.serial_number} ({pump.path})" for pump in pumps)
-        raise SetupRefused(f"which pump is not clear, give --pump, or its file as --journal; there are {known}")
+        known = "; ".join([*(f"{pump.serial_number} ({pump.path})" for pump in pumps), *faults])
+        raise SetupRefused(f"which pump is not clear, give --pump, or its file as --journal; there are: {known}")
     return pumps[0]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEY_FILE_HELP = "File of keys, mode 600; this user's own without it."
 KEYRING_HELP = "Keep keys in the system's key ring instead (extra keyring)."
+INTERRUPTED = "interrupted; any key that the pump may have been given is kept here: pair it again to be sure"
 SAME = "The same check at two hosts means the same key; it gives nothing of the key away."
 
 
@@ -38,7 +39,7 @@ def pair(
     from driver.pairing import pair as pair_pump
     from driver.transport import SerialSettings
 
-    with _store(key_file, in_keyring, as_json) as store:
+    with _store(key_file, in_keyring, as_json, interrupted=INTERRUPTED) as store:
         pairing = pair_pump(port, store, expect_serial=serial_number, serial_settings=SerialSettings(baud=baud))
     if as_json:
         print_json(serial_number=pairing.serial_number, key_check=pairing.key_check, kept_in=store.name)
@@ -68,21 +69,23 @@ def keys(key_file: Path | None, in_keyring: bool, forgotten: str | None, as_json
         listed = [{"serial_number": number, "key_checks": checks} for number, checks in pumps.items()]
         print_json(kept_in=store.name, pumps=listed)
         return
-    click.echo(f"{len(pumps)} in {store.name}")
+    click.echo(f"Pumps with a key in {store.name}: {len(pumps)}")
     for number, checks in pumps.items():
         doubt = "  pairing not finished: the pump has one of them" if len(checks) > 1 else ""
         click.echo(f"{number:<24}  {' or '.join(checks)}{doubt}")
 
 
 @contextmanager
-def _store(key_file: Path | None, in_keyring: bool, as_json: bool) -> Iterator[KeyStore]:
+def _store(
+    key_file: Path | None, in_keyring: bool, as_json: bool, *, interrupted: str = "interrupted"
+) -> Iterator[KeyStore]:
     """Where keys are; what is wrong with that place is the caller's to mend."""
     from driver.errors import KeyStoreError
     from driver.keys import KeyFile, KeyringStore
 
     if key_file is not None and in_keyring:
         raise click.UsageError("give either --key-file or --keyring")
-    with exit_codes(as_json, (KeyStoreError,)):
+    with exit_codes(as_json, (KeyStoreError,), interrupted=interrupted):
         if in_keyring:
             yield KeyringStore()
         else:

@@ -1,11 +1,11 @@
 """Mutated frames against live mock pumps with a key: no change of state, whatever was changed in the frame.
 
-`python benchmarks/forgery.py --frames 10000000` seals every kind of request under the keys of a genuine session,
+`python benchmarks/forgery.py --frames 10000000` seals many kinds of request under the keys of a genuine session,
 changes each in many ways, makes its CRC right again, and gives it to the pump in place of the genuine one. After every
 single frame all of the pump's state is compared: memory chip, motor, waiting token, key and counters of the session,
-its cache, lease, streams, alarms. A frame that came out unchanged is changed in another way. At the end the genuine
-frame itself must be carried out, else the run is invalid. The command prints a Markdown table and ends with status 1 if
-any state changed.
+its cache, lease, streams, alarms. A frame that came out unchanged, or as one before it, is changed anew: no pump is
+given a frame twice. At the end the genuine frame itself must be carried out, else the run is invalid. The command
+prints a Markdown table and ends with status 1 if any state changed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ import protocol  # noqa: E402
 from protocol import HostSession, Message, Reply, StreamDecoder  # noqa: E402
 
 FRAMES_PER_SCENE = 2_600
+OTHERS = 90
+TRIES = 4
 ANOTHER = "1 to 8 bits"
 SHOWN = 10
 
@@ -41,7 +43,7 @@ class Score:
 
     frames: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
-    unchanged_frames: int = 0
+    drawn_anew: int = 0
     controls: int = 0
     refused: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
@@ -50,7 +52,7 @@ class Score:
     def add(self, other: Score) -> None:
         self.frames += other.frames
         self.answered += other.answered
-        self.unchanged_frames += other.unchanged_frames
+        self.drawn_anew += other.drawn_anew
         self.controls += other.controls
         self.refused += other.refused
         self.changes += other.changes
@@ -63,7 +65,7 @@ class Score:
 
 
 def requests_of(scene: Scene) -> list[Message]:
-    """A genuine request of every kind that a key is needed for, each of which changes what `state` shows."""
+    """Genuine requests of kinds that a key is needed for, and one read, each of which changes what `state` shows."""
     waiting: Any = scene.waiting
     next_id = waiting.command_id + 1
     return [
@@ -73,6 +75,9 @@ def requests_of(scene: Scene) -> list[Message]:
         protocol.CommandResultRequest(BASAL_ID),
         protocol.ProposeContinuous(next_id, 30.0, 0),
         protocol.ProposeBolus(next_id, 2.0, 0.0),
+        protocol.ProposeMinimumRate(next_id, 0.0, 0),
+        protocol.ProposeBridge(next_id, 50.0, 30.0, 25.0, 0),
+        protocol.ProposeTrial(next_id, 30.0, 3600, 0),
         protocol.ProposePrime(next_id, 2.0, 0.0),
         protocol.ProposeRefill(next_id, 5_000.0),
         protocol.ProposeTherapyClock(next_id, 1_800_000_000, 3600),
@@ -94,17 +99,20 @@ def run_scene(seed: int, frames: int, build: Callable[[int, bytes], Scene] = Sce
     requests = requests_of(scene)
     frame = sealed_by(scene, requests[seed % len(requests)])
     genuine = opened(frame)
-    others = [opened(sealed_by(scene, request)) for request in draw.sample(requests, 4)]
-    genuine_bodies = {genuine.body, *(other.body for other in others)}
+    others = [opened(sealed_by(scene, request)) for request in draw.choices(requests, k=OTHERS)]
+    used = {genuine.body, *(other.body for other in others)}
     names = list(MUTATIONS)
     before = scene.state()
     for number in range(frames):
         name = names[number % len(names)]
         body = MUTATIONS[name](genuine, others, draw)
-        while body in genuine_bodies:
-            score.unchanged_frames += 1
-            name = ANOTHER
+        tries = 1
+        while body in used:
+            score.drawn_anew += 1
+            tries += 1
+            name = name if tries <= TRIES else ANOTHER
             body = MUTATIONS[name](genuine, others, draw)
+        used.add(body)
         score.frames[name] += 1
         scene.hear(closed(body))
         if scene.said:
@@ -172,8 +180,8 @@ def _tell(total: Score, took_s: float) -> None:
         print(f"| {name} | {total.frames[name]:,} | {total.answered[name]:,} | {changes} |")
     print(f"| all | {total.frames.total():,} | {total.answered.total():,} | {len(total.changes)} |")
     print(
-        f"\n{total.controls:,} genuine frames carried out, {len(total.refused)} not; {total.unchanged_frames:,} frames "
-        f"came out unchanged and were changed in another way; {total.cpu_s:.0f} s of CPU, {took_s:.0f} s"
+        f"\n{total.controls:,} genuine frames carried out, {len(total.refused)} not; {total.drawn_anew:,} frames "
+        f"came out unchanged or as one before and were changed anew; {total.cpu_s:.0f} s of CPU, {took_s:.0f} s"
     )
     for sentence in (total.changes + total.refused)[:SHOWN]:
         print(sentence)

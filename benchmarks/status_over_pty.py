@@ -71,7 +71,7 @@ def main() -> None:
         if len(port.read(reply_bytes)) != reply_bytes:
             raise AssertionError("the canned peer did not answer")
 
-    with port, Pump.open(os.ttyname(slaves[1]), observe=True, host_nonce=0) as pump:
+    with port, Pump.open(os.ttyname(slaves[1]), observe=True) as pump:
         rounds = [(exchange_ns(pump.status), exchange_ns(bare)) for _ in range(WARM_UP_ROUNDS + ROUNDS)]
     for peer in peers:
         peer.terminate()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from driver.errors import (
     DowngradeRefused,
     HandshakeRefused,
+    LinkError,
     LinkTimeout,
     NakError,
     TestKeyRefused,
@@ -21,7 +22,7 @@ from driver.errors import (
     WrongDevice,
     WrongKey,
 )
-from driver.greeting import hello_request
+from driver.greeting import HELLO_WINDOW_S, hello_request
 from driver.keys import KeyFile, KeySource
 from driver.link import Link
 from driver.transport import Transport
@@ -109,42 +110,55 @@ class Authentication:
     def open(self, request: HelloRequest) -> None:
         """The handshake behind a HELLO that was answered; from now on all is sealed.
 
-        A pump that restarts between the two, or a late frame of an earlier session, costs another round with a new
-        HELLO.
+        A pump that restarts between the two, a late frame of an earlier session, and what anybody on the line may have
+        said, a refusal or a changed HELLO, cost another round with a new HELLO.
 
         Raises:
             DowngradeRefused, HandshakeRefused, WrongKey: see there.
+            WrongDevice, VersionMismatch: in a round after the first, another pump, or other firmware, answers.
+            NakError: the pump refuses HELLO.
             LinkTimeout: the pump does not answer.
         """
-        silence: LinkTimeout | None = None
-        for round_ in range(ROUNDS):
-            if round_ > 0:
-                self._link.unseal()
-                request = self._greet()
-            self._require_authentication()
+        self._open(request)
+
+    def reopen(self) -> None:
+        """HELLO and handshake in a session of the link that is not sealed yet; raises as `open`, or where another pump,
+        or other firmware, answers than before.
+        """
+        self._open(None)
+
+    def _open(self, request: HelloRequest | None) -> None:
+        window = self._link.deadline(HELLO_WINDOW_S)
+        failure: LinkError | None = None
+        for _ in range(ROUNDS):
             try:
+                if request is None:
+                    request = self._greet()
+                self._require_authentication()
                 if self._shake_hands(request):
                     self._link.seal(self.reopen, self.hello.boot_id)
                     return
-                silence = None
-            except LinkTimeout as error:
-                silence = error
-        if silence is not None:
-            raise silence
-        raise WrongKey(
+                failure = self._wrong_key()
+            except LinkTimeout as silence:
+                if request is None:
+                    raise
+                failure = silence
+            except LinkError as unproven:
+                failure = unproven
+                if window.expired:
+                    break
+            self._link.unseal()
+            request = None
+        assert failure is not None
+        raise failure
+
+    def _wrong_key(self) -> WrongKey:
+        return WrongKey(
             self._link.port,
             f"pump {self.hello.serial_number} does not prove the key that {self._credentials.place} has for it; it was "
             "paired elsewhere since, or its memory is lost, which its alarms tell, or somebody on the line changes "
             "what is sent",
         )
-
-    def reopen(self) -> None:
-        """HELLO and handshake in a session of the link that is not sealed yet; raises as `open`, and:
-
-        Raises:
-            WrongDevice, VersionMismatch: another pump, or other firmware, answers than before.
-        """
-        self.open(self._greet())
 
     def _greet(self) -> HelloRequest:
         request = hello_request(int.from_bytes(self._random_bytes(HELLO_NONCE_BYTES), "little"))

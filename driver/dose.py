@@ -66,7 +66,7 @@ def ended_early(high_ul: float) -> DoseState:
 
 
 def most_ul(kind: str, canonical: Mapping[str, Any]) -> float:
-    """The most that a command of a kind can deliver, by its canonical values; infinite for one that runs on."""
+    """The most that a command of a kind can deliver, by its canonical values; infinite where they do not bound it."""
     if kind in _GIVES_ITS_VOLUME_ONCE:
-        return float(canonical["volume_ul"])
+        return float(canonical.get("volume_ul", math.inf))
     return 0.0 if kind in _DELIVERS_NOTHING else math.inf

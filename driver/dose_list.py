@@ -49,10 +49,17 @@ class NotedPump:
 
 
 def journals_at(path: Path) -> tuple[Path, ...]:
-    """The journals in a folder, or the one that the path is itself; none where there is nothing."""
-    if path.is_dir():
-        return tuple(sorted(path.glob(f"*{SUFFIX}")))
-    return (path,) if path.exists() else ()
+    """The journals in a folder, or the one that the path is itself; none where there is nothing.
+
+    Raises:
+        JournalError: the folder cannot be read.
+    """
+    try:
+        if path.is_dir():
+            return tuple(sorted(each for each in path.iterdir() if each.name.endswith(SUFFIX)))
+        return (path,) if path.exists() else ()
+    except OSError as error:
+        raise JournalError(str(path), f"this place of journals cannot be read ({error.strerror})") from error
 
 
 def read_doses(path: Path) -> NotedPump:
@@ -66,12 +73,11 @@ def read_doses(path: Path) -> NotedPump:
     except OSError as error:
         raise JournalError(str(path), f"the journal cannot be read ({error.strerror})") from error
     contents, tail = read_contents(path, data)
-    notices = (f"line {tail.torn_line} was cut short; what it would have told was never acted on",)
     return NotedPump(
         contents.serial_number or unquote(path.stem),
         path,
         tuple(_noted(id_, entry) for id_, entry in sorted(contents.entries.items())),
-        notices if tail.torn_line else (),
+        (tail.notice,) if tail.notice else (),
     )
 
 

@@ -47,6 +47,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path, holder: str) -> None:
+        self._path = path
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b", 0)
         try:
             _try_lock(self._file)
@@ -58,6 +59,14 @@ class FileLock:
             self._file.close()
             raise
         self._write(holder)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still the one that others would lock; not so when somebody has removed it."""
+        try:
+            return self._file.closed or os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Give it back; a second call does nothing."""

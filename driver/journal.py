@@ -20,7 +20,7 @@ from urllib.parse import quote
 from driver.dose import DoseState
 from driver.errors import JournalError, JournalForeign, JournalLocked
 from driver.file_lock import LockHeld
-from driver.journal_file import RESOLVED, VERSION, Contents, Entry, Tail, line_of, read_contents
+from driver.journal_file import HIGHEST_ID, RESOLVED, VERSION, Contents, Entry, Tail, line_of, read_contents
 from driver.resolving import resolution
 from driver.storage import Lock, RealStorage, Storage
 
@@ -91,11 +91,7 @@ class Journal:
         self._lock = lock
         self._is_tail_known = True
         self.highest_id = max(self.highest_id, self._contents.highest_id)
-        self.notices = []
-        if self._tail.torn_line:
-            self.notices.append(
-                f"{self.path}: line {self._tail.torn_line} was cut short; what it would have told was never acted on"
-            )
+        self.notices = [f"{self.path}: {self._tail.notice}"] if self._tail.notice else []
 
     def release(self) -> None:
         """Let others have the file; a second call does nothing."""
@@ -126,8 +122,15 @@ class Journal:
         """A new command id, above all this journal and the pump have seen, on disk before it is given.
 
         Raises:
-            JournalError: it could not be written, or there is no room for what follows; the id is not to be used.
+            JournalError: it could not be written, there is no room for what follows, or no id is left; none is to be
+                used.
         """
+        if max(self.highest_id, device_last_id) >= HIGHEST_ID:
+            raise JournalError(
+                str(self.path),
+                f"no command id is left: the pump, or this journal, names {HIGHEST_ID}, the highest there is, as used; "
+                "have the pump's memory looked at",
+            )
         self.highest_id = max(self.highest_id, device_last_id) + 1
         commit_bytes = 2 * len(line_of(values)) + _ROOM_BESIDE_VALUES_BYTES
         kept = self._room_for_open() + ROOM_PER_DOSE_BYTES + commit_bytes

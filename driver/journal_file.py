@@ -7,7 +7,8 @@ outcome  what is known to have become of it
 stop     a STOP, after it was sent
 torn     the line before was cut short by a crash or a full disk; what it would have told was never acted on
 
-Empty lines at the end are room kept for what is to come.
+Empty lines at the end are room kept for what is to come. What a crash leaves of a record is its beginning, or what lies
+behind a gap of such lines; a line that is unreadable in another way was whole once and acted on, and is never forgiven.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ from driver.dose import DoseState, ended_early, most_ul
 from driver.errors import JournalError, JournalForeign
 
 VERSION = 1
+HIGHEST_ID = 2**64 - 1
 RESOLVED = "resolved"
 FINAL_STATES = frozenset({"done", "stopped", "interrupted", "failed", "refused", "not_started", RESOLVED})
+
+_Values = dict[str, int | float | list[dict[str, int | float]]]
+_OF_NUMBERS = b"-+.0123456789eE"
 
 
 @dataclass(slots=True)
@@ -86,6 +91,12 @@ class Tail:
     torn_line: int = 0
     is_line_open: bool = False
 
+    @property
+    def notice(self) -> str:
+        """What is to be said of the file's end, empty where it is whole."""
+        said = f"line {self.torn_line} was cut short; what it would have told was never acted on"
+        return said if self.torn_line else ""
+
 
 @dataclass(slots=True)
 class Contents:
@@ -111,30 +122,31 @@ class Contents:
         elif not self.has_header:
             raise ValueError("the file does not begin with a journal record")
         elif kind == "intent":
-            self._entry(record).asked = dict(record["asked"])
+            self._entry(record).asked = _values(record["asked"])
         elif kind == "commit":
             entry = self._entry(record)
-            entry.values = dict(record["values"])
+            entry.values = _values(record["values"])
             entry.token = int(record["token"]) if "token" in record else None
-            self._sort(int(record["id"]), entry)
+            self._sort(_id(record), entry)
         elif kind == "outcome":
             self._end(record)
         elif kind != "stop":
             raise ValueError(f"unknown record {kind!r}")
 
     def _entry(self, record: Mapping[str, Any]) -> Entry:
-        id_ = int(record["id"])
+        id_ = _id(record)
         self.highest_id = max(self.highest_id, id_)
         return self.entries.setdefault(id_, Entry(str(record["kind"]), str(record["wall"]), {}))
 
     def _end(self, record: Mapping[str, Any]) -> None:
-        id_, state = int(record["id"]), str(record["state"])
+        id_, state = _id(record), str(record["state"])
         self.highest_id = max(self.highest_id, id_)
         if (entry := self.entries.get(id_)) is None:
             return
-        entry.state = state
-        entry.low_ul = float(record.get("delivered_low_ul", entry.low_ul))
-        high_ul = record.get("delivered_high_ul")
+        low_ul, high_ul = float(record.get("delivered_low_ul", entry.low_ul)), record.get("delivered_high_ul")
+        if not 0.0 <= low_ul <= (low_ul if high_ul is None else float(high_ul)):
+            raise ValueError(f"no volume lies between {low_ul:g} and {high_ul} µL")
+        entry.state, entry.low_ul = state, low_ul
         entry.high_ul = None if high_ul is None else float(high_ul)
         entry.by, entry.because = str(record.get("by", "")), str(record.get("because", ""))
         entry.taken_as = DoseState(record.get("as", DoseState.DELIVERED)).value if state == RESOLVED else ""
@@ -158,18 +170,23 @@ def read_contents(path: Path, data: bytes, serial_number: str | None = None) -> 
     is_line_open = len(written) == len(data) and bool(data)
     end = len(written) + (bool(written) and not is_line_open)
     contents: Contents | None = None
-    unreadable = 0
+    unreadable = damaged = 0
+    is_behind_gap = False
     for number, line in enumerate(written.split(b"\n"), start=1):
         record = _parse(line) if line else {}
         if record is None:
             unreadable = unreadable or number
-        elif record.get("record") == "torn":
+            damaged = damaged or (0 if is_behind_gap or _is_cut_short(line) else number)
+        elif record.get("record") == "torn" and not damaged:
             unreadable = 0
         elif record and unreadable:
-            raise JournalError(str(path), f"line {unreadable} is damaged; restore the file or move it away by hand")
+            raise _damaged(path, damaged or unreadable)
         elif record:
             contents = contents or Contents(_owner(record) if serial_number is None else serial_number)
             _take(path, contents, record, number)
+        is_behind_gap = not line
+    if damaged:
+        raise _damaged(path, damaged)
     return contents or Contents(serial_number or ""), Tail(end, len(data) - end, unreadable, is_line_open)
 
 
@@ -187,16 +204,44 @@ def _take(path: Path, contents: Contents, record: Mapping[str, Any], number: int
     try:
         contents.take(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(str(path), f"line {number} is no journal record ({error!r})") from error
+        raise JournalError(
+            str(path), f"line {number} is no journal record ({error!r}); restore the file or move it away by hand"
+        ) from error
+
+
+def _damaged(path: Path, number: int) -> JournalError:
+    return JournalError(str(path), f"line {number} is damaged; restore the file or move it away by hand")
 
 
 def _owner(record: Mapping[str, Any]) -> str:
     return str(record.get("serial_number"))
 
 
+def _id(record: Mapping[str, Any]) -> int:
+    id_ = record["id"]
+    if not isinstance(id_, int) or not 1 <= id_ <= HIGHEST_ID:
+        raise ValueError(f"a command's id is a number from 1 to {HIGHEST_ID}, not {id_!r}")
+    return id_
+
+
+def _values(values: object) -> dict[str, Any]:
+    return dict(msgspec.convert(values, _Values))
+
+
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         record = msgspec.json.decode(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _is_cut_short(line: bytes) -> bool:
+    """Whether a line is what a crash leaves of a record: its beginning, zeros behind it at most."""
+    try:
+        msgspec.json.decode(line.rstrip(b"\0").rstrip(_OF_NUMBERS))
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except (ValueError, RecursionError):
+        return False
+    return False

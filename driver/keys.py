@@ -176,7 +176,11 @@ class KeyringStore:
             return ()
         keys = [_key_of_text(text) for text in entry.split()]
         if not 1 <= len(keys) <= MOST_KEYS or None in keys:
-            raise KeyStoreError(self.name, f"the entry of pump {serial_number} is no key; pair the pump again")
+            raise KeyStoreError(
+                self.name,
+                f"the entry of pump {serial_number} is no key; remove {_KEY_OF + serial_number!r} of {_SERVICE} there, "
+                "then pair the pump again",
+            )
         return tuple(key for key in keys if key is not None)
 
     def replace(self, serial_number: str, keys: Sequence[bytes]) -> None:
@@ -185,6 +189,8 @@ class KeyringStore:
             self._do(lambda ring: ring.set_password(_SERVICE, _INDEX, json.dumps(numbers)))
             entry = " ".join(key.hex() for key in keys)
             self._do(lambda ring: ring.set_password(_SERVICE, _KEY_OF + serial_number, entry))
+            if self._get(_KEY_OF + serial_number) != entry:
+                raise KeyStoreError(self.name, "it does not keep what it is given; use a file of keys instead")
         elif self._get(_KEY_OF + serial_number) is not None:
             self._do(lambda ring: ring.delete_password(_SERVICE, _KEY_OF + serial_number))
 
@@ -230,6 +236,7 @@ def _quoted(serial_number: str) -> str:
 @contextlib.contextmanager
 def _one_writer(path: Path) -> Iterator[None]:
     """Whoever changes the file waits for whoever does so now: no key of another pump is lost between."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -87,6 +88,15 @@ class Link:
         """Go back to the open, to say HELLO."""
         self.session.abandon()
         self.session.secure(None)
+
+    def start_over(self) -> None:
+        """Go back to the open, and to not knowing what the device understands."""
+        self.unseal()
+        self.session.usable = None
+
+    def deadline(self, timeout_s: float) -> Deadline:
+        """An instant from now on, in the time of the line."""
+        return Deadline(self._clock, timeout_s)
 
     def stay_open(self) -> None:
         """Go back to the open for good."""
@@ -195,12 +205,25 @@ class Link:
         )
 
     def _reopen_ahead_of(self, message: Message) -> None:
-        """Another session after one that went silent; STOP goes out in the old one too, where no other can be had."""
+        """Another session after one that went silent; but STOP is sent in the old one first, and nothing waited for.
+
+        Where no other can be had, STOP has all its attempts in the old one.
+        """
+        if isinstance(message, Stop):
+            self._send_without_waiting(message)
         try:
             self._open_another()
         except LinkError:
             if not isinstance(message, Stop):
                 raise
+
+    def _send_without_waiting(self, message: Message) -> None:
+        """Once, in the session in force; what is answered is not looked at."""
+        self.session.abandon()
+        with contextlib.suppress(CounterExhausted):
+            self.session.request(message, self._clock.monotonic())
+            self._send()
+        self.session.abandon()
 
     def _open_another(self) -> None:
         """A new session, authenticated; where that fails the one before stays."""

@@ -75,10 +75,11 @@ class Pump:
         `schemas`, where descriptions of other firmware are kept, default to this user's own, and so do the keys;
         `observe` opens without a journal, to watch. `key` is the pump's, or where keys are kept: with it all is
         authenticated, without it a pump that has one is open for reading alone. `host_nonce` must differ at every
-        opening and is drawn at random unless a simulation gives one. A pump whose firmware lays its messages out
-        differently is open as far as they are alike.
+        opening and is drawn at random; only a simulation in the same program gives one. A pump whose firmware lays its
+        messages out differently is open as far as they are alike.
 
         Raises:
+            ValueError: a `host_nonce` is given for a pump that is not simulated in this program.
             TransportError: the port is not there, busy, denied or lost.
             LinkTimeout: no pump answers.
             VersionMismatch: the pump speaks another protocol than this program, or does not describe its own.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
 from driver.dose import DoseState
 from driver.journal_file import Entry
 
 SAYABLE = (DoseState.DELIVERED, DoseState.PARTLY, DoseState.NOT_DELIVERED)
+_UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line and paragraph ends
 
 
 def resolution(
@@ -33,6 +35,9 @@ def resolution(
         raise ValueError("the name of the operator is missing, who says what the dose is taken as")
     if not because.strip():
         raise ValueError("the reason is missing: in a few words, how it is known what was delivered")
+    for what, text in (("name of the operator", by), ("reason", because)):
+        if any(unicodedata.category(character) in _UNWRITABLE for character in text):
+            raise ValueError(f"the {what} must be plain text in one line, not {text!r}")
     if as_ not in SAYABLE:
         raise ValueError(f"a dose is resolved as {', '.join(SAYABLE)}, not as {as_}")
     return DoseState(as_), *_bounds_ul(id_, entry, DoseState(as_), volume_ul)

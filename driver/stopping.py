@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from driver.dosing import Dosing
 from driver.errors import (
+    AuthenticationError,
     JournalError,
     LinkError,
     LinkTimeout,
@@ -35,6 +36,8 @@ class StopReport:
 def send_stop(link: Link) -> Stopped:
     """STOP, several times if need be; a refusal too is answered by the next, with another seq.
 
+    So is a session that was lost and could not be opened anew: somebody on the line may only have said that it was.
+
     Raises:
         StopUnconfirmed: the pump did not confirm.
         NotAuthenticated: the pump has a key that is not here; nothing was sent.
@@ -44,14 +47,16 @@ def send_stop(link: Link) -> Stopped:
     for _ in range(MOST_ROUNDS):
         try:
             return link.request(Stop(), Stopped)
-        except LinkTimeout:
+        except NotAuthenticated:
+            raise
+        except (LinkTimeout, AuthenticationError) as error:
+            if isinstance(error, AuthenticationError):
+                why = error.finding
             timeouts += 1
             if timeouts == MOST_TIMEOUTS:
                 break
         except NakError as refusal:
             why = refusal.finding
-        except NotAuthenticated:
-            raise
         except (LinkError, TransportError) as error:
             why = error.finding
             break

@@ -46,7 +46,10 @@ class Storage(Protocol):
 
 
 class RealStorage:
-    """The file system of this machine."""
+    """The file system of this machine. What was locked here is written only while the lock keeps others away."""
+
+    def __init__(self) -> None:
+        self._locks: dict[Path, FileLock] = {}
 
     def exists(self, path: Path) -> bool:
         return path.exists()
@@ -55,6 +58,8 @@ class RealStorage:
         return path.read_bytes()
 
     def write_and_sync(self, path: Path, offset: int, data: bytes) -> None:
+        if path in self._locks and not self._locks[path].is_in_place:
+            raise OSError(errno.ESTALE, "the lock file beside it was removed, so somebody else may write it", str(path))
         if not path.exists() or not path.stat().st_size:
             _create(path)
         with path.open("r+b", buffering=0) as file:
@@ -70,7 +75,8 @@ class RealStorage:
         beside = Path(f"{path.resolve()}.lock")
         if not beside.exists():
             _create(beside)
-        return FileLock(beside, holder)
+        self._locks[path] = FileLock(beside, holder)
+        return self._locks[path]
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -21,7 +21,7 @@ from protocol import FlexStep as WireFlexStep
 
 EVERY_DAY = Day(127)
 MINUTES_PER_DAY = 1440
-MOST_FLEX_STEPS = 45
+MOST_FLEX_STEPS = 43
 MOST_SECONDS = 2**32 - 1
 
 
@@ -72,7 +72,7 @@ class Flex:
     """Infusion by time of day.
 
     Raises:
-        ValueError: there are no steps or more than 45, all of them pause, or two start at one minute of one day.
+        ValueError: there are no steps or more than 43, all of them pause, or two start at one minute of one day.
     """
 
     steps: tuple[FlexStep, ...]

@@ -15,12 +15,13 @@ from typing import Any, get_args
 import msgspec
 import msgspec.structs
 
+from bench.wire.pairing import may_hold_key
 from bench.wire.pcapng import NS_PER_S
 from bench.wire.session import COUNTER_BYTES, Heard, Line, Tally
 from driver.transport.tapped import Direction
 from protocol import PairRequest
 from protocol.export.description import unit_of
-from protocol.framing import Frame, Reject
+from protocol.framing import Frame, Reject, RejectCause
 
 BYTES_SHOWN = 32
 RECORDS_SHOWN = 8
@@ -52,8 +53,10 @@ def json_entry(heard: Heard, origin_ns: int | None) -> dict[str, Any]:
     if heard.direction is not None:
         entry["direction"] = heard.direction.value
     if isinstance(heard.item, Reject):
-        entry |= {"reject": heard.item.cause.name, "meaning": heard.item.cause.value, "detail": heard.item.detail}
-        entry["bytes"] = heard.raw.hex()
+        is_secret = may_hold_key(heard)
+        entry |= {"reject": heard.item.cause.name, "meaning": heard.item.cause.value}
+        entry["detail"] = _detail(heard.item, is_secret)
+        entry["bytes"] = HIDDEN if is_secret else heard.raw.hex()
     if heard.frame is not None:
         entry |= {"message": heard.name, "type": heard.frame.type, "seq": heard.frame.seq}
     if isinstance(heard.item, Frame):
@@ -140,7 +143,14 @@ def _reject_text(heard: Heard, reject: Reject) -> str:
     known = f"{heard.name} seq {heard.frame.seq}, " if heard.frame is not None else ""
     packet = f", packet {heard.packet}" if heard.packet is not None else ""
     place = f"{known}byte {reject.offset} of the stream{packet}"
-    return f"REJECTED {reject.cause.name} ({place}): {reject.cause.value}: {reject.detail}  {_hex(heard.raw)}"
+    is_secret = may_hold_key(heard)
+    shown = f"({_count(len(heard.raw), 'byte')} {HIDDEN})" if is_secret else _hex(heard.raw)
+    return f"REJECTED {reject.cause.name} ({place}): {reject.cause.value}: {_detail(reject, is_secret)}  {shown}"
+
+
+def _detail(reject: Reject, is_secret: bool) -> str:
+    """What is wrong with it; the checksum of a secret is a part of it."""
+    return HIDDEN if is_secret and reject.cause is RejectCause.CRC else reject.detail
 
 
 def _remarks(heard: Heard) -> list[str]:

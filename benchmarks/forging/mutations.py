@@ -91,12 +91,16 @@ def _shorter(sealed: Sealed, _: Sequence[Sealed], draw: random.Random) -> bytes:
 
 def _counter(sealed: Sealed, _: Sequence[Sealed], draw: random.Random) -> bytes:
     now = int.from_bytes(sealed.counter, "little")
-    counter = draw.choice((0xFFFFFFFF, now + 1, now - 1, 0, draw.getrandbits(32)))
+    near = draw.choice((0xFFFFFFFF, 0, now - 1, now + draw.randint(1, 99)))
+    counter = draw.choice((near, draw.getrandbits(32)))
     return sealed.header + sealed.payload + counter.to_bytes(COUNTER_BYTES, "little") + sealed.tag
 
 
 def _tag(sealed: Sealed, _: Sequence[Sealed], draw: random.Random) -> bytes:
-    tag = draw.choice((bytes(len(sealed.tag)), draw.randbytes(len(sealed.tag)), sealed.tag[::-1]))
+    place, size = draw.randrange(len(sealed.tag)), len(sealed.tag)
+    one_byte_off = bytearray(sealed.tag)
+    one_byte_off[place] ^= draw.randint(1, 255)
+    tag = draw.choice((bytes(one_byte_off), draw.randbytes(size), sealed.tag[:place] + draw.randbytes(size - place)))
     return sealed.header + sealed.payload + sealed.counter + tag
 
 
@@ -110,14 +114,16 @@ def _content_of_another(sealed: Sealed, others: Sequence[Sealed], draw: random.R
     return other.header + other.payload + sealed.counter + sealed.tag
 
 
-def _without_trailer(sealed: Sealed, _: Sequence[Sealed], draw: random.Random) -> bytes:
+def _without_trailer(sealed: Sealed, others: Sequence[Sealed], draw: random.Random) -> bytes:
     """In the open, as to a pump without a key."""
+    sealed = draw.choice((sealed, *others))
     header = bytearray(sealed.header)
     header[0] &= ~FLAG_TRAILER & 0xFF
     return bytes(header) + sealed.payload
 
 
-def _trailer_as_payload(sealed: Sealed, _: Sequence[Sealed], draw: random.Random) -> bytes:
+def _trailer_as_payload(sealed: Sealed, others: Sequence[Sealed], draw: random.Random) -> bytes:
+    sealed = draw.choice((sealed, *others))
     header = bytearray(sealed.header)
     header[0] &= ~FLAG_TRAILER & 0xFF
     payload = (sealed.payload + sealed.counter + sealed.tag)[:MAX_PAYLOAD_BYTES]

@@ -125,5 +125,5 @@ class Scene:
             lease._held,
             lease._session,
             tuple((stream._interval_ns, stream._due) for stream in firmware._streams._streams.values()),
-            repr(firmware._alarms._noted),
+            repr(firmware._alarms._notices._noted),
         )

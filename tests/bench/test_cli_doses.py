@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import cli
+from bench.cli_doses import AS
 from driver import Journal
+from driver.resolving import SAYABLE
 
 
 def run(*arguments):
@@ -172,6 +174,44 @@ def test_a_journal_in_use_is_listed_and_not_written_and_its_holder_is_named(fold
     holding.release()
 
 
+def test_json_before_the_subcommand_holds_for_it_and_a_choice_of_the_list_is_refused(folder):
+    arguments = ("--pump", "P/1", "--journal", folder, "resolve", 6, "--as", "delivered", *RESOLVED)
+    assert json.loads(run("--json", *arguments).stdout)["state"] == "delivered"
+    done = run("--open", *arguments)
+    assert done.exit_code == 2
+    assert "--open belongs to the list, not to resolve" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["weighed\nagain", "\x1b[2J", "\udcff"])
+@pytest.mark.parametrize("option", ["--by", "--because"])
+def test_who_and_why_are_one_line_of_plain_text(folder, option, text):
+    given = [*RESOLVED, "--as", "delivered", "--pump", "P/1", "--journal", folder]
+    given[given.index(option) + 1] = text
+    done = run("resolve", 6, *given)
+    assert done.exit_code == 2
+    assert "must be plain text in one line, not" in done.stderr
+    assert [dose["id"] for dose in said("--journal", folder, "--pump", "P/1", "--open")["pumps"][0]["doses"]] == [
+        5,
+        6,
+        7,
+    ]
+
+
+def test_a_journal_whose_values_are_damaged_is_an_error_in_one_line(folder):
+    path = folder / "P-2.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'{"volume_ul":18000.0}', b'{"volume_ul":"18.0"}'))
+    for done in (run("--journal", path), run("resolve", 1, "--as", "delivered", *RESOLVED, "--journal", path)):
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+        assert f"{path}: line 2 is no journal record" in done.stderr
+
+
+def test_which_pump_is_meant_is_asked_with_what_cannot_be_read(folder):
+    (folder / "P-2.jsonl").write_bytes(b"text\n")
+    done = run("resolve", 6, "--as", "delivered", *RESOLVED, "--journal", folder)
+    assert done.exit_code == 2
+    assert f"there are: P/1 ({folder / 'P%2F1.jsonl'}); {folder / 'P-2.jsonl'}: line 1 is damaged" in done.stderr
+
+
 def test_a_damaged_journal_is_named_and_the_others_are_listed(folder):
     broken = folder / "P-3.jsonl"
     broken.write_bytes(b"{\n" + (folder / "P-2.jsonl").read_bytes())
@@ -191,6 +231,22 @@ def test_a_torn_end_is_told(folder):
     assert pump["notices"] == ["line 3 was cut short; what it would have told was never acted on"]
     assert [dose["state"] for dose in pump["doses"]] == ["not delivered"]
     assert "Notice: line 3 was cut short" in run("--journal", path).stdout
+
+
+@pytest.mark.parametrize("command", [(), ("resolve", 6, "--as", "delivered", *RESOLVED)])
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(folder, monkeypatch, command):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", denied)
+    monkeypatch.setattr("os.listdir", denied)
+    done = run(*command, "--journal", folder)
+    assert done.exit_code == 3
+    assert f"{folder}: this place of journals cannot be read (Permission denied)" in done.stderr
+
+
+def test_the_choices_offered_are_those_that_the_driver_takes():
+    assert tuple(SAYABLE) == AS
 
 
 def test_without_any_journal_there_are_no_doses(tmp_path, monkeypatch):

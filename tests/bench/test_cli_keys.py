@@ -159,5 +159,18 @@ def test_a_file_of_keys_that_others_may_read_ends_with_the_command_that_mends_it
     assert KeyFile(key_file).keys("SIM-P-0001") == (OLD,)
 
 
+def test_an_interrupted_pairing_says_that_no_key_is_lost(served, key_file, monkeypatch):
+    KeyFile(key_file).replace("SIM-P-0001", [OLD])
+
+    def given(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("driver.pairing._given", given)
+    ran = run("pair", "--port", served(key=OLD, pairing=True), "--key-file", key_file)
+    assert ran.exit_code == 130
+    assert "any key that the pump may have been given is kept here: pair it again to be sure" in ran.output
+    assert KeyFile(key_file).keys("SIM-P-0001")[1] == OLD
+
+
 def test_file_and_key_ring_at_once_are_a_usage_error(key_file):
     assert run("keys", "--key-file", key_file, "--keyring").exit_code == 2

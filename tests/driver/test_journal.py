@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -187,6 +188,87 @@ def test_damage_in_the_middle_is_not_forgiven(journal, disk):
     disk.files[PATH] = b"\n".join(lines)
     with pytest.raises(JournalError, match="line 3 is damaged; restore the file"):
         reread(disk)
+
+
+def test_a_last_record_that_was_whole_and_is_damaged_now_is_never_taken_for_one_that_was_cut_short(journal, disk):
+    """It was acted on: the bolus that it tells of may have been delivered."""
+    again = reread(disk)
+    again.commit(3, "bolus", {"volume_ul": 1.0}, 5)
+    written = without_padding(disk.files[PATH])
+    for damaged in (b'"comm\x02t"', b'"comm"t"', b'"com'):
+        disk.files[PATH] = written[:-200] + written[-200:].replace(b'"commit"', damaged) + b"\n" * 700
+        with pytest.raises(JournalError, match=r"line 9 is damaged; restore the file or move it away by hand"):
+            reread(disk)
+
+
+def test_a_record_that_is_damaged_is_not_forgiven_because_the_one_behind_it_was_cut_short(journal, disk):
+    disk.files[PATH] = without_padding(disk.files[PATH]) + b'{"record":"outc'
+    reread(disk).outcome(2, "stopped", 1.0, 1.5)
+    assert reread(disk).unresolved() == {}
+    lines = disk.files[PATH].split(b"\n")
+    lines[6] = lines[6].replace(b'"outcome"', b'"ou"come"')
+    lines[7] = lines[7].replace(b'"intent"', b'"inte\x0et"')
+    disk.files[PATH] = b"\n".join(lines)
+    with pytest.raises(JournalError, match="line 7 is damaged"):
+        reread(disk)
+
+
+@pytest.mark.parametrize(
+    "content", [b"Notes on pump P-1\n", b"# one\n\ntwo\n", bytes(range(1, 256)), b"[" * 100_000, b'"text"\n']
+)
+def test_a_file_that_never_was_a_journal_is_refused_and_not_written_to(disk, content):
+    disk.files[PATH] = content
+    with pytest.raises(JournalError, match="line 1 is damaged"):
+        reread(disk)
+    assert disk.files[PATH] == content
+
+
+@pytest.mark.parametrize("left", [b"\0" * 90, b'{"record":"out' + b"\0" * 90, b"\n" * 40 + b'"delivered_low_ul":1.0}'])
+def test_what_a_power_cut_leaves_of_a_record_is_gone_on_behind(journal, disk, left):
+    """Its beginning, zeros in place of what did not reach the disk, or its end behind room that was kept."""
+    disk.files[PATH] = without_padding(disk.files[PATH]) + left + b"\n" * 700
+    again = reread(disk)
+    assert len(again.notices) == 1
+    assert again.take_id(0, "bolus", {}) == 4
+    assert (reread(disk).highest_id, list(reread(disk).unresolved())) == (4, [2])
+
+
+INTENT = {"record": "intent", "serial_number": "P-1", "wall": "w", "id": 1, "kind": "bolus", "asked": {}}
+COMMIT = {**INTENT, "record": "commit", "values": {"volume_ul": 5.0}, "token": 5}
+OUTCOME = {**INTENT, "record": "outcome", "state": "done", "delivered_low_ul": 5.0, "delivered_high_ul": 5.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {**INTENT, "id": 1e300}, {**INTENT, "id": -1}, {**INTENT, "id": "1"}, {**INTENT, "id": 2**64},
+        {**INTENT, "asked": {"rate_ul_per_h": "fast"}}, {**COMMIT, "values": {"volume_ul": None}},
+        {**COMMIT, "values": {"steps": [1]}}, {**COMMIT, "values": [1]}, {**COMMIT, "token": "five"},
+        {**OUTCOME, "delivered_low_ul": 6.0}, {**OUTCOME, "delivered_low_ul": -1.0}, {**OUTCOME, "id": None},
+    ],
+)  # fmt: skip
+def test_a_record_that_cannot_be_is_named_by_its_line_with_what_to_do(disk, wrong):
+    head = {"record": "journal", "serial_number": "P-1", "wall": "w", "version": 1}
+    disk.files[PATH] = "".join(json.dumps(record) + "\n" for record in (head, INTENT, wrong)).encode()
+    with pytest.raises(JournalError, match=r"line 3 is no journal record \(.+\); restore the file or move it away"):
+        reread(disk)
+
+
+def test_a_dose_whose_volume_the_journal_does_not_tell_is_bounded_by_nothing(journal, disk):
+    again = reread(disk)
+    again.commit(3, "bolus", {}, 5)
+    assert reread(disk).entry(3).bounds_ul == (0.0, math.inf)
+
+
+def test_where_no_id_is_left_the_journal_says_so_and_stays_readable(journal, disk):
+    again = reread(disk)
+    assert again.take_id(2**64 - 2, "bolus", {}) == 2**64 - 1
+    before = disk.files[PATH]
+    with pytest.raises(JournalError, match="no command id is left"):
+        again.take_id(0, "bolus", {})
+    with pytest.raises(JournalError, match="no command id is left"):
+        reread(disk).take_id(2**64 - 1, "bolus", {})
+    assert disk.files[PATH] == before
 
 
 @pytest.mark.parametrize(

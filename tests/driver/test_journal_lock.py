@@ -85,6 +85,20 @@ def test_a_process_that_is_killed_gives_its_journal_back(path, holder):
     bound(path).release()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
+def test_who_lost_the_lock_because_its_file_was_removed_notes_nothing_more_where_another_may(path):
+    first = bound(path)
+    assert first.take_id(0, "bolus", {"volume_ul": 5.0}) == 1
+    Path(f"{path}.lock").unlink()
+    second, before = bound(path), path.read_bytes()
+    with pytest.raises(JournalError, match="the lock file beside it was removed, so somebody else may write it"):
+        first.take_id(0, "bolus", {"volume_ul": 5.0})
+    assert path.read_bytes() == before
+    assert second.take_id(0, "bolus", {"volume_ul": 5.0}) == 2
+    first.release()
+    second.release()
+
+
 def test_two_openings_in_one_process_are_refused_as_well(path):
     first = bound(path)
     with pytest.raises(JournalLocked, match=f"in use by process {os.getpid()} since"):

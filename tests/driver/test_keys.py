@@ -169,6 +169,28 @@ def test_a_file_behind_a_link_is_written_where_it_is(written, path, tmp_path):
     assert store.serial_numbers() == ("P-1", "P-2")
 
 
+@posix
+def test_who_pairs_by_a_link_and_who_pairs_by_the_file_wait_for_each_other(written, path, tmp_path, monkeypatch):
+    """Else the key of one pump is lost, which then takes orders from nobody."""
+    written("")
+    link = tmp_path / "elsewhere" / "link.toml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    store, another = KeyFile(path), threading.Thread(target=KeyFile(link).replace, args=("P-2", [OLD]))
+    read = store._table
+
+    def read_slowly():
+        table = read()
+        another.start()
+        another.join(0.3)
+        return table
+
+    monkeypatch.setattr(store, "_table", read_slowly)
+    store.replace("P-1", [KEY])
+    another.join(10.0)
+    assert KeyFile(path).serial_numbers() == ("P-1", "P-2")
+
+
 @pytest.mark.parametrize(
     "entry",
     ['"0123"', f'"{KEY.hex()}00"', f'"{"zz" * 16}"', f'"{"0 " * 16}"', "5", "[]", f'["{KEY.hex()}", 5]', "{}",
@@ -232,7 +254,9 @@ def test_a_key_ring_that_is_locked_is_named(ring):
 @pytest.mark.parametrize("entry", ["", "00", f"{KEY.hex()} {KEY.hex()} {KEY.hex()}", f"{KEY.hex()} x"])
 def test_a_damaged_entry_of_a_key_ring_is_named_and_not_shown(ring, entry):
     ring.entries["thecabench", "key of P-1"] = entry
-    with pytest.raises(KeyStoreError, match=r"the entry of pump P-1 is no key; pair the pump again") as caught:
+    with pytest.raises(
+        KeyStoreError, match=r"of pump P-1 is no key; remove 'key of P-1' of thecabench there, then"
+    ) as caught:
         KeyringStore().keys("P-1")
     assert KEY.hex() not in str(caught.value)
 
@@ -242,6 +266,13 @@ def test_a_damaged_list_of_a_key_ring_is_named(ring, entry):
     ring.entries["thecabench", "paired pumps"] = entry
     with pytest.raises(KeyStoreError, match="the entry 'paired pumps' of thecabench is damaged"):
         KeyringStore().serial_numbers()
+
+
+def test_a_key_ring_that_forgets_what_it_is_given_is_refused_before_any_pump_has_the_key(ring, monkeypatch):
+    """As the one of keyring's own that stands for none."""
+    monkeypatch.setattr(ring, "set_password", lambda *_: None)
+    with pytest.raises(KeyStoreError, match="it does not keep what it is given; use a file of keys instead"):
+        KeyringStore().replace("P-1", [KEY])
 
 
 def test_without_the_package_the_key_ring_says_what_to_install(monkeypatch):

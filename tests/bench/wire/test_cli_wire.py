@@ -14,12 +14,14 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from cobs import cobs
+from fastcrc.crc32 import iscsi
 
 from bench.cli import cli
 from bench.wire.recorder import WireRecorder
 from driver import Pump, open_transport
 from driver.transport.tapped import Direction, Tapped
-from protocol import PairRequest, StatusRequest, Stop, Stopped, encode
+from protocol import PairRequest, StatusRequest, Stop, Stopped, encode, encode_frame
 
 TO_DEVICE, TO_HOST = Direction.TO_DEVICE, Direction.TO_HOST
 STOP, STOPPED = encode(Stop(), seq=7), encode(Stopped(1, 2, 3.0), seq=7)
@@ -66,6 +68,45 @@ def test_the_key_of_a_pairing_is_not_shown(tmp_path, as_json):
     assert "PairRequest" in shown.output
     assert "not shown" in shown.output
     assert "0001" not in shown.output.replace(" ", "")
+
+
+def flipped(data, place):
+    return data[:place] + bytes([data[place] ^ 0x40 or 1]) + data[place + 1 :]
+
+
+def with_unknown_flag(frame):
+    raw = bytearray(cobs.decode(frame.strip(b"\0"))[:-4])
+    raw[0] |= 0x04
+    return b"\0" + cobs.encode(bytes(raw) + iscsi(bytes(raw)).to_bytes(4, "little")) + b"\0"
+
+
+KEY = bytes(range(0xA0, 0xB0))
+PAIRING = encode(PairRequest(KEY), seq=3)
+DAMAGED_PAIRINGS = {
+    "shorter": encode_frame(PairRequest.TYPE, 3, KEY[:15]),
+    "longer": encode_frame(PairRequest.TYPE, 3, KEY + b"\x01"),
+    "unknown flag": with_unknown_flag(PAIRING),
+    "behind a frame whose end is lost": STOP[:-1] + PAIRING[2:],
+    **{f"byte {place} changed": flipped(PAIRING, place) for place in range(1, len(PAIRING) - 1)},
+    **{f"byte {place} lost": PAIRING[:place] + PAIRING[place + 1 :] for place in range(1, len(PAIRING) - 1)},
+    **{f"byte {place} a zero": PAIRING[:place] + b"\0" + PAIRING[place + 1 :] for place in range(1, len(PAIRING) - 1)},
+}
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("damaged", DAMAGED_PAIRINGS.values(), ids=DAMAGED_PAIRINGS)
+def test_the_key_of_a_damaged_pairing_is_not_shown(recordings, tmp_path, damaged, as_json):
+    recording = recordings.write(tmp_path / "pairing.pcapng", [(0.0, TO_DEVICE, damaged)])
+    shown = decode(recording, *as_json).output.replace(" ", "")
+    assert "REJECTED" in shown or '"reject"' in shown
+    assert not [place for place in range(len(KEY) - 2) if KEY[place : place + 3].hex() in shown]
+
+
+def test_other_damaged_requests_are_shown(recordings, tmp_path):
+    damaged = flipped(encode(StatusRequest(), seq=3), 6)
+    recording = recordings.write(tmp_path / "damaged.pcapng", [(0.0, TO_DEVICE, damaged)])
+    assert damaged.hex(" ") in decode(recording).output
+    assert json.loads(decode(recording, "--json").output.splitlines()[0])["bytes"] == damaged.hex()
 
 
 def test_standard_input_and_raw_bytes_are_read_too(session, tmp_path):

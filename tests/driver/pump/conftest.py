@@ -58,6 +58,7 @@ from protocol import (
     Subscription,
     Therapy,
     TherapyClock,
+    Tone,
     encode_frame,
     encode_payload,
     key_check,
@@ -378,7 +379,8 @@ class HandPump:
     def _on_AcknowledgeAlarms(self, message: Any) -> Message:  # noqa: N802
         for alarm, entry in self.alarms.items():
             if alarm & message.alarms:
-                self.alarms[alarm] = structs.replace(entry, acknowledged=1, silent_for_s=message.silence_s)
+                tone = Tone.SILENT if message.silence_s else entry.tone
+                self.alarms[alarm] = structs.replace(entry, acknowledged=1, silent_for_s=message.silence_s, tone=tone)
         return Ack()
 
     def _on_SelfTestRequest(self, message: Any) -> Message:  # noqa: N802

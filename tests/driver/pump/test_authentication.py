@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from driver import (
@@ -16,7 +17,9 @@ from driver import (
     KeysInMemory,
     LinkTimeout,
     NotAuthenticated,
+    Pump,
     TestKeyRefused,
+    VersionMismatch,
     WrongDevice,
     WrongKey,
 )
@@ -33,6 +36,7 @@ from protocol import (
     Handshake,
     HandshakeConfirm,
     HandshakeRequest,
+    Hello,
     HelloRequest,
     Mode,
     Nak,
@@ -54,10 +58,12 @@ KEY, ANOTHER = bytes(range(16)), bytes(range(16, 32))
 
 @pytest.fixture
 def keyed(device, wire, open_pump):
-    """Opens the hand-made pump, which has KEY, with that key unless told otherwise."""
+    """Opens the hand-made pump, which has KEY, with that key unless told otherwise; with a nonce, a simulated one."""
     device.guard.key = KEY
 
     def open_it(key=KEY, **options):
+        if "host_nonce" in options:
+            wire.is_simulated = True
         return open_pump(key=key, **options)
 
     return open_it
@@ -264,6 +270,91 @@ def test_a_late_hello_of_an_earlier_session_between_hello_and_handshake_costs_an
         assert pump.is_authenticated
 
 
+CHANGED_HELLOS = {
+    "without authentication": {"capabilities": Capability.BOLUS},
+    "of another pump": {"serial_number": "HAND-2"},
+    "of another schema": {"schema_hash": bytes(8)},
+    "of another major version": {"protocol_major": 2},
+    "of another boot": {"boot_id": 9},
+}
+
+
+def change_hello(wire, changes, *, times):
+    """Somebody on the line changes the next answers to HELLO."""
+    passed, left = wire._pass, [None] * times
+
+    def changed(frame, deliver):
+        if frame.type == Hello.TYPE and left:
+            left.pop()
+            deliver(encode(msgspec.structs.replace(frame.message, **changes), seq=frame.seq))
+        else:
+            passed(frame, deliver)
+
+    wire._pass = changed
+
+
+def refuse(wire, message, reason):
+    """Somebody on the line refuses the next request that `message` answers, ahead of the pump."""
+    passed, left = wire._pass, [message.TYPE]
+
+    def refused(frame, deliver):
+        if frame.type in left:
+            left.clear()
+            deliver(encode(Nak(reason, "go away"), seq=frame.seq))
+        passed(frame, deliver)
+
+    wire._pass = refused
+
+
+@pytest.mark.parametrize("reason", [NakReason.SEQ_REUSED, NakReason.RATE_LIMITED, NakReason.UNAUTHENTICATED])
+@pytest.mark.parametrize("message", [Hello, Handshake])
+def test_a_forged_refusal_while_it_is_opened_costs_a_round(keyed, device, wire, clock, message, reason):
+    refuse(wire, message, reason)
+    with keyed() as pump:
+        assert pump.is_authenticated
+        pump.start(Continuous(20.0))
+        device.reset()
+        device.commands[1].state = CommandState.RUNNING
+        refuse(wire, message, reason)
+        pump.stop()
+        assert device.mode == Mode.STOPPED
+    assert clock.monotonic() < 5.0
+
+
+@pytest.mark.parametrize("changes", CHANGED_HELLOS.values(), ids=CHANGED_HELLOS)
+def test_a_hello_that_is_changed_on_the_line_costs_rounds(keyed, device, wire, clock, changes):
+    change_hello(wire, changes, times=1)
+    with keyed(expect_serial="HAND-1") as pump:
+        assert pump.is_authenticated
+        assert pump.identity.serial_number == "HAND-1"
+        pump.start(Continuous(20.0))
+        device.reset()
+        device.commands[1].state = CommandState.RUNNING
+        change_hello(wire, changes, times=1)
+        pump.stop()
+        assert device.mode == Mode.STOPPED
+
+
+@pytest.mark.parametrize("changes", CHANGED_HELLOS.values(), ids=CHANGED_HELLOS)
+def test_a_hello_that_is_always_changed_opens_nothing(keyed, wire, changes):
+    change_hello(wire, changes, times=99)
+    with pytest.raises((DowngradeRefused, WrongDevice, VersionMismatch, WrongKey)):
+        keyed(expect_serial="HAND-1")
+    assert sent(wire, HandshakeConfirm) == 0
+
+
+def test_a_nonce_that_is_known_is_refused_at_every_port_but_a_simulated_one(open_pump, wire, tmp_path):
+    for port in ("socket://127.0.0.1:1", "/dev/null"):
+        with pytest.raises(ValueError, match=f"^{port}: a host_nonce is given only to a pump simulated in the same"):
+            Pump.open(port, observe=True, host_nonce=1)
+    with pytest.raises(ValueError, match=r"^hand:pump: a host_nonce is given only to"):
+        open_pump(host_nonce=1)
+    assert wire.log == []
+    wire.is_simulated = True
+    with open_pump(host_nonce=1) as pump:
+        assert pump.status().boot_id == 1
+
+
 def test_what_came_unasked_before_the_handshake_proves_nothing_and_is_not_handed_out(keyed, wire, event):
     wire.send_raw(encode(event(3)))
     with keyed() as pump:
@@ -336,6 +427,32 @@ def test_stop_goes_out_in_the_old_session_where_no_other_can_be_had(keyed, devic
         with pytest.raises(LinkTimeout):
             pump.status()
         wire.fault("lose", HelloRequest, times=99)
+        pump.stop()
+        assert device.mode == Mode.STOPPED
+
+
+def test_stop_goes_out_in_the_old_session_before_another_is_asked_for(keyed, device, wire, clock):
+    """Silence proves nothing about the session, and HELLO with its handshake may take many seconds on a bad line."""
+    with keyed() as pump:
+        pump.start(Continuous(20.0))
+        wire.fault("lose", StatusRequest, times=3)
+        with pytest.raises(LinkTimeout):
+            pump.status()
+        wire.fault("lose", Handshake, times=99)
+        modes_soon = []
+        clock.after(0.1, lambda: modes_soon.append(device.mode))
+        pump.stop()
+        assert modes_soon == [Mode.STOPPED]
+
+
+def test_stop_gets_through_though_somebody_denies_the_session_and_has_locked_the_handshakes(keyed, device, wire, clock):
+    """Both take no key; the session that they deny is still in force."""
+    with keyed(host_nonce=1) as pump:
+        pump.start(Continuous(20.0))
+        device.guard._locked_until_s = clock.monotonic() + 30.0
+        wire.fault("lose", Stop)
+        denials = b"".join(encode(Nak(NakReason.UNAUTHENTICATED, ""), seq=seq) for seq in range(50))
+        clock.after(0.01, lambda: wire.send_raw(denials))
         pump.stop()
         assert device.mode == Mode.STOPPED
 

@@ -30,6 +30,7 @@ from protocol import (
     TherapyClock,
     TherapyClockRequest,
     TherapyRequest,
+    Tone,
 )
 
 READS = {
@@ -43,7 +44,7 @@ READS = {
 
 
 def entry(alarm):
-    return AlarmEntry(alarm, Severity.CRITICAL, 1, 0, 17, 2, 0)
+    return AlarmEntry(alarm, Severity.CRITICAL, 1, 0, 17, 2, 0, Tone.DUAL)
 
 
 @pytest.mark.parametrize("kind", ["lose", "corrupt", "duplicate", "delay"])

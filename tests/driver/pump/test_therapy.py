@@ -109,8 +109,8 @@ def test_a_rate_or_volume_that_is_no_positive_number_is_refused(build, value):
         (lambda: FlexStep(0, -1.0), "must be 0 or a positive number of µL/h, not -1"),
         (lambda: FlexStep(0, NAN), "not nan"),
         (lambda: FlexStep(5, 1.0, Day(0)), "a flex step at minute 5 needs at least one day"),
-        (lambda: Flex(()), "has 1 to 45 steps, not 0"),
-        (lambda: Flex(tuple(FlexStep(minute, 1.0) for minute in range(46))), "has 1 to 45 steps, not 46"),
+        (lambda: Flex(()), "has 1 to 43 steps, not 0"),
+        (lambda: Flex(tuple(FlexStep(minute, 1.0) for minute in range(44))), "has 1 to 43 steps, not 44"),
         (lambda: Flex((FlexStep(0, 0.0), FlexStep(60, 0.0))), "needs a step with a rate above 0"),
         (
             lambda: Flex((FlexStep(60, 1.0, Day.MONDAY | Day.SUNDAY), FlexStep(60, 2.0, Day.SUNDAY))),
