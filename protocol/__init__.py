@@ -21,6 +21,7 @@ from protocol.enums import (
     SelfTestItem,
     Severity,
     Stream,
+    Tone,
 )
 from protocol.errors import (
     CounterExhausted,
@@ -252,6 +253,7 @@ __all__ = [
     "TherapyClockRequest",
     "TherapyRequest",
     "TimedOut",
+    "Tone",
     "decode_batch",
     "decode_payload",
     "derive_session_keys",

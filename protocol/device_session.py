@@ -109,7 +109,6 @@ class DeviceSession:
             frame, cause = (item.frame, item.cause) if isinstance(item, Reject) else (item, None)
             if frame is None:
                 continue
-            self.last_heard_s = now
             if frame.type >= FIRST_REPLY_TYPE:
                 self.echoes += 1
                 continue
@@ -120,6 +119,7 @@ class DeviceSession:
                 continue
             else:
                 sealer = self._sealer
+            self.last_heard_s = now
             if cause is not None:
                 self._refuse(frame.seq, _NAK_FOR[cause], sealer)
             elif (exchange := self._new_exchange(frame, sealer)) is not None:

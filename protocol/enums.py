@@ -28,7 +28,10 @@ class Capability(IntFlag):
 
 
 class Mode(IntEnum):
-    """What the pump's motor is doing."""
+    """What the pump's motor is doing.
+
+    TELEMETRY: infusion is suspended by a magnet at the telemetry switch, and has to be handed back.
+    """
 
     STOPPED = 0
     CONTINUOUS = 1
@@ -39,6 +42,7 @@ class Mode(IntEnum):
     PRIMING = 6
     BRIDGE = 7
     TRIAL = 8
+    TELEMETRY = 9
 
 
 class OnLeaseLoss(IntEnum):
@@ -65,6 +69,8 @@ class Alarm(IntFlag):
 
     STOPPED_TOO_LONG: the motor has stood for more than 48 h. PROGRAMMING_INTERRUPTED: a change was begun and never
     finished, and the pump stands. LEASE_LOST: the control lease ran out under a therapy that had to stop then.
+    UNDER_INFUSION, OVER_INFUSION: the rotor made fewer or more steps than due, beyond the limit of the model.
+    NOT_RESUMED: infusion was suspended for telemetry and not handed back in time.
     """
 
     LOW_RESERVOIR = 1
@@ -78,6 +84,9 @@ class Alarm(IntFlag):
     SELF_TEST_FAILED = 256
     PROGRAMMING_INTERRUPTED = 512
     LEASE_LOST = 1024
+    UNDER_INFUSION = 2048
+    OVER_INFUSION = 4096
+    NOT_RESUMED = 8192
 
 
 class Severity(IntEnum):
@@ -85,6 +94,14 @@ class Severity(IntEnum):
 
     NON_CRITICAL = 0
     CRITICAL = 1
+
+
+class Tone(IntEnum):
+    """How an alarm sounds now, at the model's intervals. SINGLE: one tone each time. DUAL: two."""
+
+    SILENT = 0
+    SINGLE = 1
+    DUAL = 2
 
 
 class CommandState(IntEnum):
@@ -194,3 +211,14 @@ class EventCode(IntEnum):
     MOTOR_RESTARTED = 22
     COMMAND_FAILED = 23
     PAIRED = 24
+    ELECTIVE_REPLACEMENT = 25
+    END_OF_SERVICE = 26
+    SELF_TEST_FAILED = 27
+    PROGRAMMING_INTERRUPTED = 28
+    UNDER_INFUSION = 29
+    OVER_INFUSION = 30
+    NOT_RESUMED = 31
+    SUSPENDED = 32
+    RESUMED = 33
+    ALARM_ESCALATED = 34
+    PATIENT_BOLUS_REFUSED = 35

@@ -21,7 +21,7 @@ from fastcrc.crc32 import iscsi as crc32c
 from protocol.alike import read_alike
 from protocol.errors import EncodeError
 from protocol.fused import NOT_PLAIN, FrameReader
-from protocol.messages import Hello, HelloRequest
+from protocol.messages import Hello, HelloRequest, PairRequest
 from protocol.registry import DEFINITIONS, Message, decode_payload
 from protocol.wire import (
     CRC_BYTES,
@@ -101,7 +101,11 @@ class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
         return decode_payload(self.type, self.payload)
 
     def __repr__(self) -> str:
-        return "Frame(type={}, seq={}, payload={}, offset={}, trailer={}, major={})".format(*self._values())
+        payload = "…" if self.type == PairRequest.TYPE else repr(self.payload)
+        return (
+            f"Frame(type={self.type}, seq={self.seq}, payload={payload}, offset={self.offset}, "
+            f"trailer={self.trailer!r}, major={self.major})"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frame) and self._values() == other._values()

@@ -142,9 +142,15 @@ class DeviceGuard:
             return Admission.PLAIN
         if frame.trailer is not None:
             return self._admit_sealed(frame, cause, now)
-        if cause is None and (frame.type not in READ_ONLY_TYPES or frame.type == HandshakeConfirm.TYPE):
+        if cause is None and (frame.type == HandshakeConfirm.TYPE or not self.takes(frame.type, is_sealed=False)):
             return Admission.UNAUTHENTICATED
         return Admission.PLAIN
+
+    def takes(self, type_byte: int, *, is_sealed: bool) -> bool:
+        """Whether a request that was let in may be acted on now; another key may be in force than when it came."""
+        if self._key is None:
+            return True
+        return self._sealer is not None if is_sealed else type_byte in READ_ONLY_TYPES
 
     def _admit_sealed(self, frame: Frame, cause: RejectCause | None, now: float) -> Admission:
         # Of another cause, flags or length are not those that the tag would be computed over.

@@ -122,9 +122,14 @@ class ModelProfile:
     calibration_span_pct = _Of[float]("programming")
     bolus_max_ul = _Of[float]("programming")
     bolus_rate_ul_per_h = _Of[float]("programming")
+    stopped_alarm_h = _Of[float]("programming")
+    self_test_interval_h = _Of[float]("programming")
+    telemetry_return_min = _Of[float]("programming")
+    infusion_check_s = _Of[float]("programming")
     battery_energy_j = _Of[float]("cells")
     battery_base_power_uw = _Of[float]("cells")
     battery_step_energy_uj = _Of[float]("cells")
+    battery_spent_pct = _Of[float]("cells")
 
     def described(self) -> str:
         """What kind of pump it is, in a few words."""

@@ -105,7 +105,9 @@ class Programming(BaseModel):
     """What a programmable pump accepts, remembers and watches.
 
     `reserved_steps` is how many steps are written down before they are made, `calibration_span_pct` how far from
-    nominal a step volume may be. Patient boluses are within the limits of each proposal, and those within these.
+    nominal a step volume may be. Encoder and timer are compared every `infusion_check_s`; infusion that was suspended
+    for telemetry must be handed back within `telemetry_return_min`. Patient boluses are within the limits of each
+    proposal, and those within these.
     """
 
     model_config = STRICT
@@ -123,11 +125,17 @@ class Programming(BaseModel):
     patient_boluses_per_day_max: Count
     patient_window_max_s: Positive
     stopped_alarm_h: Positive
+    telemetry_return_min: Positive
+    infusion_check_s: Positive
     self_test_interval_h: Positive
 
 
 class Sounder(BaseModel):
-    """Alarm tones: how many tones each time, and every how many minutes."""
+    """Alarm tones: how many tones each time, and every how many minutes.
+
+    A non-critical alarm sounds as a critical one when it was not acknowledged for `noncritical_escalation_h`, or came
+    up `repeated_alarms` times within `repeated_alarms_h`.
+    """
 
     model_config = STRICT
 
@@ -135,16 +143,23 @@ class Sounder(BaseModel):
     critical_tone_interval_min: Positive
     noncritical_tones: Count
     noncritical_tone_interval_min: Positive
+    noncritical_escalation_h: Positive
+    repeated_alarms: Annotated[int, Field(gt=1)]
+    repeated_alarms_h: Positive
 
 
 class Cells(BaseModel):
-    """The battery; `battery_step_energy_uj` is per step or shot."""
+    """The battery; `battery_step_energy_uj` is per step or shot.
+
+    With no more than `battery_spent_pct` left it is no longer relied on to turn the motor.
+    """
 
     model_config = STRICT
 
     battery_energy_j: Positive
     battery_base_power_uw: Positive
     battery_step_energy_uj: Positive
+    battery_spent_pct: Percentage
 
 
 class ServiceLife(BaseModel):

@@ -15,6 +15,7 @@ from bench.conformance.checks_reads import READS, description
 from bench.conformance.checks_refusals import REFUSALS
 from bench.conformance.checks_session import SESSION
 from bench.conformance.checks_streams import STREAMS
+from bench.conformance.checks_therapies import THERAPIES
 from bench.conformance.device import Device
 from bench.conformance.exchange import Exchange
 from bench.errors import SetupRefused
@@ -47,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     *READS,
     *STREAMS,
     *DOSING,
+    *THERAPIES,
     *CONTROL_LEASE,
     *BULK,
 )

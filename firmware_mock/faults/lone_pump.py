@@ -10,14 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_mock.faults.line import FaultyPort
-from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.pump import PumpFirmware
 from firmware_mock.firmware.watchdog import TIMEOUT_S
-from firmware_mock.physics.battery import Battery
 from firmware_mock.physics.effects import PumpEffects
-from firmware_mock.physics.head import Head
-from firmware_mock.physics.thermostat import HeadThermometer, Thermostat
+from firmware_mock.pump_parts import NO_RIG, pump_parts
 from firmware_mock.world import World, to_ns
 from protocol import PairRequest, encode
 from protocol.profile import ModelProfile
@@ -32,7 +29,6 @@ PAIRING_S = 1.0
 
 _SLOTS = 2
 _STARTS_UTC_S = 1_795_219_200
-_RIG = {"pump": {"head_thermometer": {"standard_uncertainty_k": 0.0}}}
 
 
 @dataclass(slots=True)
@@ -91,19 +87,14 @@ class LonePump:
         serial_number: str = SERIAL_NUMBER,
     ) -> None:
         effects = PumpEffects(clock_error_ppm=clock_error_ppm)
-        thermostat = Thermostat(world, profile.head_temperature_c, effects)
         self._world = world
-        self._head = Head(world, profile, effects, thermostat)
-        self._clock = DeviceClock(world, effects)
-        self._battery = Battery(
-            profile.battery_energy_j, 0.0, profile.battery_base_power_uw, profile.battery_step_energy_uj
-        )
-        self._thermometer = HeadThermometer(world, thermostat, _RIG)
+        self._parts, _ = pump_parts(world, profile, effects, NO_RIG, motor=_WatchedMotor)
+        self._head = self._parts.head
         self._profile = profile
         self.key = key
         self._serial_number = serial_number
-        self._motor = _WatchedMotor(world, self._head, self._battery, self._clock)
-        self._motor.pump = self
+        assert isinstance(self._parts.motor, _WatchedMotor)
+        self._parts.motor.pump = self
         self._past: list[Turning] = []
         self._turning: Turning | None = None
         self._is_off = False
@@ -151,16 +142,10 @@ class LonePump:
 
     def new_firmware(self) -> PumpFirmware:
         """Firmware with an empty memory, powered up."""
-        return PumpFirmware(
+        return self._parts.powered_up(
             self._world,
             self.port,
-            self._profile,
-            self._motor,
-            self._clock,
-            self._battery,
-            self._thermometer,
             serial_number=self._serial_number,
-            filled_ul=self._profile.reservoir_volume_ul,
             starts_utc_s=_STARTS_UTC_S,
             key=self.key,
         )

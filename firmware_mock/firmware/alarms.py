@@ -3,45 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import protocol
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.motor import Motor
+from firmware_mock.firmware.notices import Notices
 from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.physics.battery import LOW_FRACTION, Battery
 from firmware_mock.world import Event, World
-from protocol import Ack, AcknowledgeAlarms, Alarm, AlarmEntry, AlarmsRequest, EventCode, Severity
+from protocol import Ack, AcknowledgeAlarms, Alarm, AlarmsRequest, EventCode
+from protocol.profile import ModelProfile
 
-STANDS_TOO_LONG_US = 48 * 3600 * 1_000_000
-_U16 = 0xFFFF
-_EVENT_OF = {
-    Alarm.LOW_RESERVOIR: EventCode.LOW_RESERVOIR,
-    Alarm.EMPTY_RESERVOIR: EventCode.EMPTY_RESERVOIR,
-    Alarm.LOW_BATTERY: EventCode.LOW_BATTERY,
-    Alarm.STOPPED_TOO_LONG: EventCode.STOPPED_TOO_LONG,
-    Alarm.MEMORY_ERROR: EventCode.MEMORY_ERROR,
-    Alarm.MOTOR_STALL: EventCode.MOTOR_STALL,
-}
-_TIMED = (Alarm.LOW_RESERVOIR, Alarm.EMPTY_RESERVOIR, Alarm.LOW_BATTERY, Alarm.STOPPED_TOO_LONG)
-_NON_CRITICAL = Alarm.LOW_RESERVOIR | Alarm.LOW_BATTERY | Alarm.ELECTIVE_REPLACEMENT
-
-
-@dataclass(slots=True)
-class _Noted:
-    """What is known of an alarm since boot."""
-
-    times: int = 0
-    raised_at_us: int = 0
-    acknowledged: bool = False
-    silent_until_us: int = 0
+_US_PER_MIN = 60_000_000
+_EVENT_OF = {alarm: EventCode[str(alarm.name)] for alarm in Alarm if alarm is not Alarm.LEASE_LOST}
+_TIMED = (
+    Alarm.LOW_RESERVOIR,
+    Alarm.EMPTY_RESERVOIR,
+    Alarm.LOW_BATTERY,
+    Alarm.STOPPED_TOO_LONG,
+    Alarm.NOT_RESUMED,
+)
 
 
 class Alarms:
-    """Low and empty reservoir by programmed volume, low battery, standstill of 48 h, lost lease, failed self-test.
+    """Low and empty reservoir by programmed volume, low battery, standstill and suspension for too long.
 
-    And a stalled motor and lost memory; nothing is known of the reservoir then, so it gives no alarm.
+    And what is written in memory: a stalled motor, a lost lease, a failed self-test, interrupted programming, the
+    indicator and the end of service; and `infusion`, too few or too many steps. Where memory is lost nothing is known
+    of the reservoir, so it gives no alarm. `on_empty` is called when the programmed volume is used up, once what is
+    being done then is done.
 
     Call `watch` whenever motor or memory change; it does nothing before `reset` and after `end`.
     """
@@ -54,7 +45,10 @@ class Alarms:
         motor: Motor,
         clock: DeviceClock,
         battery: Battery,
-        reservoir_alarm_ul: float,
+        profile: ModelProfile,
+        notices: Notices,
+        infusion: Callable[[], Alarm],
+        on_empty: Callable[[], None],
         announce: Callable[[EventCode, int], None],
     ) -> None:
         self._world = world
@@ -63,99 +57,96 @@ class Alarms:
         self._motor = motor
         self._clock = clock
         self._battery = battery
-        self._thresholds_ul = {Alarm.LOW_RESERVOIR: reservoir_alarm_ul, Alarm.EMPTY_RESERVOIR: 0.0}
+        self._thresholds_ul = {Alarm.LOW_RESERVOIR: profile.reservoir_alarm_ul, Alarm.EMPTY_RESERVOIR: 0.0}
+        self._stands_too_long_us = round(60.0 * profile.stopped_alarm_h * _US_PER_MIN)
+        self._waits_too_long_us = round(profile.telemetry_return_min * _US_PER_MIN)
+        self._notices = notices
+        self._infusion = infusion
+        self._on_empty = nvram.guarded(on_empty)
         self._announce = announce
         self._watching = False
         self._active = Alarm(0)
-        self._noted: dict[Alarm, _Noted] = {}
         self._due: dict[Alarm, Event] = {}
 
     def active(self) -> Alarm:
         """The conditions that hold now."""
-        memory = self._nvram.memory
-        alarms = Alarm(0)
+        alarms = self._infusion()
         if self._nvram.is_lost:
             alarms |= Alarm.MEMORY_ERROR
-        for alarm, volume_ul in self._thresholds_ul.items():
-            if not self._nvram.is_lost and self._accounts.is_down_to(volume_ul):
-                alarms |= alarm
+        else:
+            for alarm, volume_ul in self._thresholds_ul.items():
+                if self._accounts.is_down_to(volume_ul):
+                    alarms |= alarm
         if self._battery.is_low(self._world.now_ns):
             alarms |= Alarm.LOW_BATTERY
-        since_us = memory.stood_since_us
-        if since_us is not None and self._clock.running_us() >= since_us + STANDS_TOO_LONG_US:
-            alarms |= Alarm.STOPPED_TOO_LONG
-        if memory.motor_stalled:
-            alarms |= Alarm.MOTOR_STALL
-        if memory.lease_lost:
-            alarms |= Alarm.LEASE_LOST
-        if memory.self_test_failed:
-            alarms |= Alarm.SELF_TEST_FAILED
-        return alarms
+        for alarm in (Alarm.STOPPED_TOO_LONG, Alarm.NOT_RESUMED):
+            due_us = self._due_us(alarm)
+            if due_us is not None and self._clock.running_us() >= due_us:
+                alarms |= alarm
+        return alarms | self._remembered()
 
     def watch(self) -> None:
         """Note what has come true or is over, and come back when the next condition will come true."""
         if not self._watching:
             return
         active = self.active()
-        risen = active & ~self._active
-        self._active = active
-        for alarm in Alarm if risen else ():
-            if alarm & risen:
-                self._rise(alarm)
+        before, self._active = self._active, active
+        if active != before:
+            self._note(risen=active & ~before)
         for alarm in _TIMED:
             self._schedule(alarm, None if alarm & active else self._due_ns(alarm))
 
     def listed(self, _: AlarmsRequest) -> protocol.Alarms:
-        """Answer an AlarmsRequest: those that are active or that nobody has acknowledged."""
+        """Answer an AlarmsRequest."""
         self.watch()
-        now_us = self._clock.now_us()
-        entries = tuple(
-            AlarmEntry(
-                alarm=alarm,
-                severity=Severity.NON_CRITICAL if alarm & _NON_CRITICAL else Severity.CRITICAL,
-                active=int(bool(alarm & self._active)),
-                acknowledged=int(noted.acknowledged),
-                raised_at_us=noted.raised_at_us,
-                times=noted.times,
-                silent_for_s=max(0, -(-(noted.silent_until_us - now_us) // 1_000_000)) if alarm & self._active else 0,
-            )
-            for alarm, noted in sorted(self._noted.items())
-            if alarm & self._active or not noted.acknowledged
-        )
-        return protocol.Alarms(now_us, entries)
+        return self._notices.listed(self._active)
 
     def acknowledge(self, request: AcknowledgeAlarms) -> Ack:
-        """Answer an AcknowledgeAlarms: log it, silence what is active; bits that are not listed change nothing."""
+        """Answer an AcknowledgeAlarms; bits that are not listed change nothing."""
         self.watch()
-        seen = Alarm(0)
-        for alarm, noted in self._noted.items():
-            if alarm & request.alarms and (alarm & self._active or not noted.acknowledged):
-                seen |= alarm
-                noted.acknowledged = True
-                noted.silent_until_us = self._clock.now_us() + request.silence_s * 1_000_000
-        if seen:
-            self._announce(EventCode.ALARM_ACKNOWLEDGED, int(seen))
+        self._notices.acknowledge(request, self._active)
         return Ack()
 
     def reset(self) -> None:
-        """Forget what was noted, and watch from the next change on."""
+        """Forget what was noted since boot, and watch from now on."""
+        self._notices.reset()
         self._watching = True
         self._active = Alarm(0)
-        self._noted.clear()
+        self._notices.settle(self.active())
 
     def end(self) -> None:
         """Watch no longer."""
         self._watching = False
+        self._notices.end()
         for alarm in tuple(self._due):
             self._schedule(alarm, None)
 
-    def _rise(self, alarm: Alarm) -> None:
-        noted = self._noted.setdefault(alarm, _Noted())
-        noted.times = min(noted.times + 1, _U16)
-        noted.raised_at_us = self._clock.now_us()
-        noted.acknowledged, noted.silent_until_us = False, 0
-        if alarm in _EVENT_OF:
-            self._announce(_EVENT_OF[alarm], int(alarm))
+    def _remembered(self) -> Alarm:
+        memory = self._nvram.memory
+        alarms = Alarm(0)
+        if memory.motor_stalled:
+            alarms |= Alarm.MOTOR_STALL
+        if memory.lease_lost:
+            alarms |= Alarm.LEASE_LOST
+        if memory.self_test_failed:
+            alarms |= Alarm.SELF_TEST_FAILED
+        if memory.programming_interrupted:
+            alarms |= Alarm.PROGRAMMING_INTERRUPTED
+        if memory.conditions.replacement_since_us is not None:
+            alarms |= Alarm.ELECTIVE_REPLACEMENT
+        if memory.conditions.service_over:
+            alarms |= Alarm.END_OF_SERVICE
+        return alarms
+
+    def _note(self, *, risen: Alarm) -> None:
+        for alarm in Alarm if risen else ():
+            if alarm & risen:
+                if alarm in _EVENT_OF:
+                    self._announce(_EVENT_OF[alarm], int(alarm))
+                self._notices.rise(alarm)
+        if risen & Alarm.EMPTY_RESERVOIR:
+            self._world.at(self._world.now_ns, self._on_empty)
+        self._notices.settle(self._active)
 
     def _schedule(self, alarm: Alarm, due_ns: int | None) -> None:
         """Look again at an instant, None for never; an event that is due then anyway is left in place."""
@@ -168,13 +159,22 @@ class Alarms:
         if due_ns is not None:
             self._due[alarm] = self._world.at(due_ns, self._nvram.guarded(self.watch))
 
+    def _due_us(self, alarm: Alarm) -> int | None:
+        """When standstill or suspension has lasted too long, by the counter through resets; None for never."""
+        memory = self._nvram.memory
+        if alarm is Alarm.STOPPED_TOO_LONG:
+            since_us, longest_us = memory.stood_since_us, self._stands_too_long_us
+        else:
+            since_us, longest_us = memory.conditions.suspended_since_us, self._waits_too_long_us
+        return None if since_us is None else since_us + longest_us
+
     def _due_ns(self, alarm: Alarm) -> int | None:
         match alarm:
             case Alarm.LOW_BATTERY:
                 return self._battery.reaches_ns(LOW_FRACTION)
-            case Alarm.STOPPED_TOO_LONG:
-                since_us = self._nvram.memory.stood_since_us
-                return None if since_us is None else self._clock.reaches_ns(since_us + STANDS_TOO_LONG_US)
+            case Alarm.STOPPED_TOO_LONG | Alarm.NOT_RESUMED:
+                due_us = self._due_us(alarm)
+                return None if due_us is None else self._clock.reaches_ns(due_us)
         if self._nvram.is_lost:
             return None
         return self._motor.counts_ns(self._accounts.reservoir_reaches_steps(self._thresholds_ul[alarm]))

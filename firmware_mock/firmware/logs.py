@@ -18,6 +18,7 @@ from protocol import (
     EventRecord,
     NakReason,
     ProposeCalibration,
+    ProposePatientBolusLimits,
     ProposeRefill,
     ProposeTherapyClock,
     Snapshot,
@@ -27,16 +28,22 @@ _IDS_PER_BOOT = 1 << 16
 _IDS = 1 << 32
 _MOST_AT_ONCE = 2
 _USED_UP = 0
-_NO_DOSES = frozenset((_USED_UP, ProposeCalibration.TYPE, ProposeRefill.TYPE, ProposeTherapyClock.TYPE))
+_SETTINGS = (ProposeCalibration, ProposePatientBolusLimits, ProposeRefill, ProposeTherapyClock)
+_NO_DOSES = frozenset((_USED_UP, *(proposed.TYPE for proposed in _SETTINGS)))
 
 
 class Logs:
-    """Writes the rows of records, and serves one snapshot of one of them at a time; a reset drops it."""
+    """Writes the rows of records, and serves a snapshot of one of them to who has the pump's key and one to all others.
+
+    So nobody in the open takes the holder's away. `is_in_the_open` says of the request in hand whose it is; a pump
+    without a key has one snapshot. A reset drops both.
+    """
 
     def __init__(self, nvram: Nvram, clock: DeviceClock) -> None:
         self._nvram = nvram
         self._clock = clock
-        self._snapshot: Snapshot | None = None
+        self.is_in_the_open = False
+        self._snapshots: dict[bool, Snapshot] = {}
         self._opened = 0
 
     def add_event(self, code: EventCode, argument: int) -> EventRecord:
@@ -68,7 +75,7 @@ class Logs:
                 self.add_dose(result)
 
     def open(self, request: BulkOpen) -> BulkInformation:
-        """Answer a BulkOpen; the snapshot before it is dropped.
+        """Answer a BulkOpen; the snapshot that the same readers had before is dropped.
 
         Raises:
             RefusedRequest: there is no such object.
@@ -79,8 +86,9 @@ class Logs:
         first_index, sealed = row.since(request.first_index)
         self._opened = (self._opened + 1) % _IDS_PER_BOOT
         snapshot_id = (self._nvram.memory.boot_id * _IDS_PER_BOOT + self._opened) % _IDS
-        self._snapshot = Snapshot.of_sealed(row.bulk_object, snapshot_id, sealed, first_index=first_index)
-        return self._snapshot.information()
+        snapshot = Snapshot.of_sealed(row.bulk_object, snapshot_id, sealed, first_index=first_index)
+        self._snapshots[self.is_in_the_open] = snapshot
+        return snapshot.information()
 
     def read(self, request: BulkRead) -> BulkData:
         """Answer a BulkRead.
@@ -88,13 +96,15 @@ class Logs:
         Raises:
             RefusedRequest: the snapshot is gone, or the offset lies beyond its end.
         """
-        if self._snapshot is None:
+        snapshot = self._snapshots.get(self.is_in_the_open)
+        if snapshot is None:
             raise RefusedRequest(NakReason.NO_SNAPSHOT, f"snapshot {request.snapshot_id} is gone")
         try:
-            return self._snapshot.read(request)
+            return snapshot.read(request)
         except BulkRefused as refusal:
             raise RefusedRequest(refusal.reason, refusal.detail) from None
 
     def reset(self) -> None:
-        """Drop the snapshot."""
-        self._snapshot, self._opened = None, 0
+        """Drop the snapshots."""
+        self._snapshots.clear()
+        self._opened = 0

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import isfinite
 
+from firmware_mock.firmware.conditions import Conditions
+from firmware_mock.firmware.stretches import Stretch
 from protocol import CommandState, Mode, SelfTestItem
 
 RESULTS_KEPT = 32
 _NOTHING = SelfTestItem(0)
+_AT_REST = Conditions()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A dosing command under way: a step every `step_ticks`, `steps` of them, or None until told otherwise.
 
+    0 ticks are a pause of a flex therapy, whose rate is that of the step in force when it was last taken up.
     `counted_steps` were made before the motor last took it up, at the step count `taken_up_at_steps`, and up to
     `doubtful_steps` more, which power cuts left uncertain; `steps` is what was left then if all of those were made. A
     bridge goes on with `then_step_ticks`. `token`, `propose_type` and `canonical` are those of its proposal. One that
@@ -74,6 +79,19 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class BolusLimits:
+    """What a patient-activated bolus may be: as `ProposePatientBolusLimits`, whose fields these are."""
+
+    enabled: bool
+    volume_ul: float
+    rate_ul_per_h: float
+    lockout_s: int
+    most_per_day: int
+    window_s: int
+    window_limit_ul: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The value. The reservoir held `reservoir_ul` at the step count `reservoir_at_steps`.
 
@@ -82,7 +100,10 @@ class Memory:
     `leased`: the control lease was granted; `lease_lost`: it ran out under a therapy that stopped, and nothing has been
     started since. `motor_stalled`: the encoder saw too few steps, and no good run since. `forgotten_command_id` is the
     highest whose result was given up: one above it that is neither under way nor among the results was never accepted.
-    `key`: that of this pump, None before it was paired.
+    `programming_interrupted`: a therapy was being written when power failed, so the pump stands. `limits`: those of
+    patient-activated boluses, None before any were set; `patient_starts_us` are when such began, by the counter through
+    resets, as far back as it matters; `stretches` are what the motor was driven at. `conditions`: its own. `key`: that
+    of this pump, None before it was paired.
     """
 
     step_volume_nl: float
@@ -106,11 +127,21 @@ class Memory:
     forgotten_command_id: int = 0
     self_test_failed: SelfTestItem = _NOTHING
     results: tuple[Result, ...] = ()
+    programming_interrupted: bool = False
+    limits: BolusLimits | None = None
+    patient_starts_us: tuple[int, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
+    conditions: Conditions = _AT_REST
     key: bytes | None = field(default=None, repr=False)
 
     @property
     def under_way(self) -> Run | None:
         """What the motor turns for."""
+        return None if self.conditions.suspended_since_us is not None else self.in_hand
+
+    @property
+    def in_hand(self) -> Run | None:
+        """The same, or what infusion is to be handed back to after telemetry."""
         return self.therapy if self.bolus is None else self.bolus
 
     def ended(self, *results: Result) -> Memory:
@@ -138,7 +169,11 @@ class Memory:
             and self.clock_set_at_us <= now_us
             and all(0 < command_id <= self.last_command_id for command_id in ids)
             and self.forgotten_command_id <= self.last_command_id
-            and all(run.step_ticks > 0 for run in runs)
-            and (self.stood_since_us is None) == bool(runs)
+            and all(run.step_ticks > 0 or (run.mode is Mode.FLEX and run.step_ticks == 0) for run in runs)
+            and all(earlier <= later for earlier, later in pairwise((*self.patient_starts_us, now_us)))
+            and all(earlier.began_us <= later.began_us for earlier, later in pairwise(self.stretches))
+            and all(stretch.began_us <= now_us and stretch.began_at_steps <= steps for stretch in self.stretches)
+            and (self.stood_since_us is None) == (self.under_way is not None)
+            and self.conditions.is_consistent(now_us=now_us)
             and (self.stood_since_us is None or self.stood_since_us <= now_us)
         )

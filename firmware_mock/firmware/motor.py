@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.physics.battery import Battery
-from firmware_mock.physics.head import Head
+from firmware_mock.physics.head import FRACTION_BITS, Head
 from firmware_mock.world import Event, World
 
 TICK_US = 1
@@ -49,6 +49,7 @@ class Motor:
         self._counted_before = 0
         self.missed_steps = 0
         self._missed_before = 0
+        self._due_before = 0
         self._period_ps = 0
         self._began_ns = 0
         self._began_at_steps = 0
@@ -65,6 +66,40 @@ class Motor:
     def commanded_steps(self) -> int:
         """Steps since manufacture that the timer asked for, made or not."""
         return self.steps + self._missed_before + self._missed_in_run()
+
+    @property
+    def head(self) -> Head:
+        """What it drives."""
+        return self._head
+
+    @property
+    def period_ps(self) -> int:
+        """Between two steps as the timer was last told, in ps; 0 at standstill."""
+        return self._period_ps
+
+    @property
+    def has_missed_all(self) -> bool:
+        """Whether steps of the present run were due and the encoder saw none of them."""
+        return self.steps == self._began_at_steps and self._missed_in_run() > 0
+
+    @property
+    def due_parts(self) -> int:
+        """What the timer has asked for since manufacture, in 2^-40 steps."""
+        return self._due_before + self._due_in_run()
+
+    @property
+    def follows(self) -> bool:
+        """Whether the rotor makes the steps that it is driven to, none more and none less."""
+        return self._head.follows
+
+    def forgive(self) -> None:
+        """What the run before the present one missed has been told."""
+        self.missed_steps = 0
+
+    @property
+    def has_made_some(self) -> bool:
+        """Whether the encoder saw steps of the present run."""
+        return self._period_ps != 0 and self.steps > self._began_at_steps
 
     @property
     def began_ns(self) -> int | None:
@@ -123,13 +158,19 @@ class Motor:
         if self._period_ps:
             self.missed_steps = self._missed_in_run()
             self._missed_before += self.missed_steps
+            self._due_before += self._due_in_run()
         self._period_ps, self._began_ns, self._began_at_steps = next_period_ps, self._world.now_ns, self.steps
 
     def _missed_in_run(self) -> int:
         if not self._period_ps:
             return 0
-        due = (self._world.now_ns - self._began_ns) * 1000 // self._period_ps
+        due = self._due_in_run() >> FRACTION_BITS
         return max(0, due - (self.steps - self._began_at_steps))
+
+    def _due_in_run(self) -> int:
+        if not self._period_ps:
+            return 0
+        return ((self._world.now_ns - self._began_ns) * 1000 << FRACTION_BITS) // self._period_ps
 
     def _changed(self) -> None:
         self._battery.draw_from(self._world.now_ns, _PS_PER_S / self._period_ps if self._period_ps else 0.0)

@@ -12,6 +12,7 @@ from firmware_mock.firmware.flash import ERASED, PAGE_BYTES, PROGRAM_NS, Flash, 
 from firmware_mock.firmware.image import StoredImage, generation_of, image_bytes, pack_image, unpack_image
 from firmware_mock.firmware.memory import Memory
 from firmware_mock.firmware.motor import Motor
+from firmware_mock.firmware.programming_mark import ProgrammingMark
 from firmware_mock.firmware.rot import Cells, Page
 from firmware_mock.firmware.rows import Row
 from firmware_mock.firmware.step_journal import RECORD_BYTES, Reservation, StepJournal
@@ -42,6 +43,7 @@ class Nvram:
         self._motor = motor
         self._reserved_steps = reserved_steps
         self._journal = StepJournal()
+        self._mark = ProgrammingMark(flash)
         self._counts_from_image = True
         self._slots = [bytearray(ERASED * PAGE_BYTES), bytearray(ERASED * PAGE_BYTES)]
         self._once = bytearray(ERASED if factory.key is None else _KEYED)
@@ -55,7 +57,8 @@ class Nvram:
 
     def stored(self) -> list[Cells]:
         """All that lies on the chip."""
-        return [*(Page(slot, image_bytes(slot)) for slot in self._slots), self._journal, *self.rows.values()]
+        images = (Page(slot, image_bytes(slot)) for slot in self._slots)
+        return [*images, self._journal, self._mark, *self.rows.values()]
 
     @property
     def reserved_now(self) -> int:
@@ -84,6 +87,11 @@ class Nvram:
         self.on_write()
 
     @property
+    def mark(self) -> ProgrammingMark:
+        """That of the last therapy whose writing has begun."""
+        return self._mark
+
+    @property
     def was_keyed(self) -> bool:
         """Whether there ever was a key, by a byte of the chip that can be programmed once and never erased."""
         return self._once != ERASED
@@ -95,6 +103,21 @@ class Nvram:
             PowerLost: power failed meanwhile.
         """
         self._flash.program(self._once, 0, _KEYED)
+
+    def mark_programming(self, command_id: int, token: int) -> None:
+        """Note that the writing of a therapy begins, under a token; the next image ends it.
+
+        Raises:
+            PowerLost: power failed meanwhile.
+        """
+        if not self.is_lost:
+            self._mark.set(command_id, token)
+
+    def programming_begun(self) -> tuple[int, int] | None:
+        """After `start`: id and token of a therapy whose writing was begun and did not come to its end, else None."""
+        mark = self._mark.read()
+        is_open = mark is not None and not self.is_lost and mark[0] > self.memory.last_command_id
+        return mark if is_open else None
 
     def start(self) -> None:
         """Take the memory from the slots, and pass over records that were never finished."""
@@ -134,7 +157,7 @@ class Nvram:
             return (0, 0) if newest is None else (newest.confirmed, newest.reserved)
         image, run = self._image, self._image.memory.under_way
         confirmed, reserved = (image.steps, image.reserved) if newest is None else (newest.confirmed, newest.reserved)
-        if run is not None and (decayed := self._journal.damaged_at_the_end()):
+        if run is not None and run.step_ticks and (decayed := self._journal.damaged_at_the_end()):
             farthest = reserved + decayed * self._reserved_steps
             reserved = max(reserved, farthest if run.last_steps is None else min(farthest, run.last_steps))
         return confirmed, reserved
@@ -157,7 +180,7 @@ class Nvram:
     def _reserved_from(self, memory: Memory, steps: int) -> int:
         """How far the counter may get from a count on before another reservation."""
         run = memory.under_way
-        if run is None:
+        if run is None or not run.step_ticks:
             return steps
         reserved = steps + self._reserved_steps
         return reserved if run.last_steps is None else max(steps, min(reserved, run.last_steps))

@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias, get_args
 
+import msgspec
+
 from firmware_mock.firmware.accounts import Accounts
+from firmware_mock.firmware.flex import check_steps
 from firmware_mock.firmware.memory import Run
 from firmware_mock.firmware.motor import TICK_US, nearest_ticks, realised_ul_per_h
 from firmware_mock.firmware.nvram import Nvram
+from firmware_mock.firmware.patient_bolus import PatientBoluses, checked_limits
 from firmware_mock.firmware.refusals import RefusedRequest
 from firmware_mock.firmware.settings import Settings
 from firmware_mock.firmware.therapy import Therapy
 from protocol import (
     Capability,
+    FlexStep,
     Message,
     Mode,
     NakReason,
@@ -24,7 +29,10 @@ from protocol import (
     ProposeBridge,
     ProposeCalibration,
     ProposeContinuous,
+    ProposeFlex,
     ProposeMinimumRate,
+    ProposePatientBolus,
+    ProposePatientBolusLimits,
     ProposePrime,
     ProposeRefill,
     ProposeTherapyClock,
@@ -37,6 +45,8 @@ CAPABILITIES = (
     Capability.CONTINUOUS
     | Capability.BOLUS
     | Capability.MINIMUM_RATE
+    | Capability.FLEX
+    | Capability.PATIENT_BOLUS
     | Capability.PRIMING
     | Capability.BRIDGE
     | Capability.TRIAL
@@ -46,10 +56,13 @@ CAPABILITIES = (
 Supported: TypeAlias = (
     ProposeContinuous
     | ProposeMinimumRate
+    | ProposeFlex
     | ProposeBolus
+    | ProposePatientBolus
     | ProposePrime
     | ProposeBridge
     | ProposeTrial
+    | ProposePatientBolusLimits
     | ProposeCalibration
     | ProposeRefill
     | ProposeTherapyClock
@@ -61,13 +74,13 @@ FARTHEST_EAST_S = 14 * 3600
 _LAST_UTC_S = 253_402_300_799
 _US_PER_S = 1_000_000
 
-_RunningOn = ProposeContinuous | ProposeMinimumRate | ProposeBridge | ProposeTrial
+_RunningOn = ProposeContinuous | ProposeMinimumRate | ProposeFlex | ProposeBridge | ProposeTrial
 _AnyBolus = ProposeBolus | ProposePrime
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated proposal: its canonical form, and what COMMIT under a token does."""
+    """A validated proposal: its canonical form, and what COMMIT under a token does, unless it is refused even then."""
 
     canonical: Supported
     carry_out: Callable[[int], None]
@@ -86,6 +99,7 @@ class Planner:
         accounts: Accounts,
         therapy: Therapy,
         settings: Settings,
+        patient: PatientBoluses,
         leased: Callable[[], bool],
     ) -> None:
         self._profile = profile
@@ -93,6 +107,7 @@ class Planner:
         self._accounts = accounts
         self._therapy = therapy
         self._settings = settings
+        self._patient = patient
         self._leased = leased
 
     def plan(self, proposed: Supported) -> Plan:
@@ -103,10 +118,14 @@ class Planner:
                 a lease that nobody holds.
         """
         match proposed:
-            case ProposeContinuous() | ProposeMinimumRate() | ProposeBridge() | ProposeTrial():
+            case ProposeContinuous() | ProposeMinimumRate() | ProposeFlex() | ProposeBridge() | ProposeTrial():
                 return self._running_on(proposed)
             case ProposeBolus() | ProposePrime():
                 return self._bolus(proposed)
+            case ProposePatientBolus():
+                return self._patient_bolus(proposed)
+            case ProposePatientBolusLimits():
+                return self._patient_limits(proposed)
             case ProposeCalibration():
                 return self._calibration(proposed)
             case ProposeRefill():
@@ -125,6 +144,9 @@ class Planner:
             case ProposeMinimumRate():
                 mode, ticks = Mode.MINIMUM_RATE, self._minimum_ticks(proposed)
                 canonical = ProposeMinimumRate(proposed.command_id, self._realised(ticks), proposed.on_lease_loss)
+            case ProposeFlex():
+                mode, ticks = Mode.FLEX, 0
+                canonical = ProposeFlex(proposed.command_id, proposed.on_lease_loss, self._flex_steps(proposed))
             case ProposeTrial():
                 mode, ticks = Mode.TRIAL, self._ticks("rate_ul_per_h", proposed.rate_ul_per_h)
                 steps = _steps_in(proposed.duration_s, ticks)
@@ -142,7 +164,7 @@ class Planner:
                     self._realised(then_ticks),
                     proposed.on_lease_loss,
                 )
-        self._refuse_when_empty()
+        self._refuse_to_infuse()
         self._refuse_during_bolus()
         run = Run(
             canonical.command_id,
@@ -160,10 +182,9 @@ class Planner:
     def _bolus(self, proposed: _AnyBolus) -> Plan:
         steps = self._steps(proposed.volume_ul)
         ticks = self._ticks("rate_ul_per_h", proposed.rate_ul_per_h or self._profile.bolus_rate_ul_per_h)
-        self._refuse_when_empty()
+        self._refuse_to_infuse()
         self._refuse_during_bolus()
-        if self._therapy.mode is Mode.BRIDGE:
-            raise RefusedRequest(NakReason.BUSY, f"bridge {self._therapy.active_command_id} is under way")
+        self._refuse_during_bridge()
         is_prime = isinstance(proposed, ProposePrime)
         if is_prime and self._nvram.memory.primed:
             raise RefusedRequest(NakReason.WRONG_STATE, "primed already; again only after a refill")
@@ -171,6 +192,51 @@ class Planner:
         mode = Mode.PRIMING if is_prime else Mode.BOLUS
         run = Run(canonical.command_id, 0, canonical.TYPE, encode_payload(canonical), mode, ticks, steps)
         return Plan(canonical, lambda token: self._therapy.start_bolus(replace(run, token=token)))
+
+    def _patient_bolus(self, proposed: ProposePatientBolus) -> Plan:
+        if proposed.volume_ul != 0.0 or proposed.rate_ul_per_h != 0.0:
+            raise RefusedRequest(NakReason.OUT_OF_RANGE, "volume and rate must be 0: the limits say them")
+        self._refuse_to_infuse()
+        self._refuse_during_bolus()
+        self._refuse_during_bridge()
+        limits = self._patient.allowed()
+        steps = max(1, round(limits.volume_ul / self._accounts.step_volume_ul))
+        ticks = self._ticks("rate_ul_per_h", limits.rate_ul_per_h)
+        canonical = ProposePatientBolus(
+            proposed.command_id, steps * self._accounts.step_volume_ul, self._realised(ticks)
+        )
+        run = Run(canonical.command_id, 0, canonical.TYPE, encode_payload(canonical), Mode.PATIENT_BOLUS, ticks, steps)
+        self._patient.refuse_above_window(limits, run)
+
+        def carry_out(token: int) -> None:
+            self._patient.refuse_above_window(self._patient.allowed(), run)
+            self._therapy.start_bolus(replace(run, token=token))
+
+        return Plan(canonical, carry_out)
+
+    def _patient_limits(self, proposed: ProposePatientBolusLimits) -> Plan:
+        steps = self._steps(proposed.volume_ul)
+        ticks = self._ticks("rate_ul_per_h", proposed.rate_ul_per_h or self._profile.bolus_rate_ul_per_h)
+        limits = checked_limits(proposed, self._profile, steps * self._accounts.step_volume_ul, self._realised(ticks))
+        canonical = msgspec.structs.replace(proposed, volume_ul=limits.volume_ul, rate_ul_per_h=limits.rate_ul_per_h)
+        return Plan(
+            canonical,
+            lambda token: self._settings.limit_patient_boluses(proposed.command_id, token, limits),
+        )
+
+    def _flex_steps(self, proposed: ProposeFlex) -> tuple[FlexStep, ...]:
+        """With rates as the motor makes them, in the order they were proposed in."""
+        check_steps(proposed.steps)
+        steps = tuple(
+            FlexStep(step.days, step.start_min, self._flex_rate(f"step {number}: rate_ul_per_h", step.rate_ul_per_h))
+            for number, step in enumerate(proposed.steps, start=1)
+        )
+        if not self._nvram.memory.clock_generation:
+            raise RefusedRequest(NakReason.WRONG_STATE, "the therapy clock was never set")
+        return steps
+
+    def _flex_rate(self, key: str, rate_ul_per_h: float) -> float:
+        return 0.0 if rate_ul_per_h == 0.0 else self._realised(self._ticks(key, rate_ul_per_h))
 
     def _calibration(self, proposed: ProposeCalibration) -> Plan:
         nominal_nl = self._profile.step_volume_nl
@@ -229,13 +295,18 @@ class Planner:
             raise RefusedRequest(NakReason.OUT_OF_RANGE, f"volume_ul below one step of {step_volume_nl:.6g} nL")
         return steps - 1 if steps * step_volume_ul > most_ul else steps
 
-    def _refuse_when_empty(self) -> None:
+    def _refuse_to_infuse(self) -> None:
+        self._nvram.memory.conditions.refuse_infusion()
         if self._accounts.is_down_to(0.0):
             raise RefusedRequest(NakReason.WRONG_STATE, "the reservoir is empty")
 
     def _refuse_during_bolus(self) -> None:
         if self._therapy.bolus_command_id is not None:
             raise RefusedRequest(NakReason.BUSY, f"bolus {self._therapy.bolus_command_id} is under way")
+
+    def _refuse_during_bridge(self) -> None:
+        if self._therapy.mode is Mode.BRIDGE:
+            raise RefusedRequest(NakReason.BUSY, f"bridge {self._therapy.active_command_id} is under way")
 
 
 def _steps_in(duration_s: int, ticks: int) -> int:

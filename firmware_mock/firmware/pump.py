@@ -7,17 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from firmware_mock.firmware.accounts import Accounts
-from firmware_mock.firmware.alarms import Alarms
 from firmware_mock.firmware.clock import Clocks, DeviceClock
 from firmware_mock.firmware.dosing import Dosing
 from firmware_mock.firmware.flash import Flash, PowerLost
 from firmware_mock.firmware.identity import Identity, Image
+from firmware_mock.firmware.inside import Inside
 from firmware_mock.firmware.keys import Keys
 from firmware_mock.firmware.lease import ControlLease
 from firmware_mock.firmware.logs import Logs
 from firmware_mock.firmware.memory import Memory
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.nvram import Nvram
+from firmware_mock.firmware.outcomes import Outcomes
+from firmware_mock.firmware.patient_bolus import PatientBoluses
 from firmware_mock.firmware.power import Power
 from firmware_mock.firmware.proposals import SUPPORTED, Planner
 from firmware_mock.firmware.readings import Readings
@@ -29,6 +31,7 @@ from firmware_mock.firmware.stall_watch import StallWatch
 from firmware_mock.firmware.telemetry import Streams
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
+from firmware_mock.firmware.upkeep import Upkeep
 from firmware_mock.firmware.watchdog import Watchdog
 from firmware_mock.physics.battery import Battery
 from firmware_mock.physics.thermostat import HeadThermometer
@@ -46,13 +49,16 @@ from protocol import (
     CommandResultRequest,
     Commit,
     DescribeRequest,
+    DeviceRequest,
     DeviceSession,
     Event,
     EventCode,
+    EventRecord,
     FirmwareInformationRequest,
     HandshakeConfirm,
     Hello,
     HelloRequest,
+    Lease,
     LeaseRelease,
     LeaseRequest,
     LeaseStatusRequest,
@@ -60,6 +66,7 @@ from protocol import (
     Nak,
     NakReason,
     PairRequest,
+    PatientBolusLimitsRequest,
     ResetCause,
     SelfTestRequest,
     StatusRequest,
@@ -77,8 +84,11 @@ _FOR_THE_HOLDER = frozenset((*SUPPORTED, Commit, AcknowledgeAlarms, SelfTestRequ
 class PumpFirmware:
     """Powers up on construction. `filled_ul` is what it was told at the last refill.
 
-    `key` is what it was paired with, None for a pump that takes orders from everybody.
-    `starts_utc_s`: UTC in seconds since 1970-01-01 when it was made, which is when the therapy clock began to run.
+    `key` is what it was paired with, None for a pump that takes orders from everybody. `on_request` is told of each
+    request before it is carried out, `on_answer` of both before the answer goes out, `on_event` of what it notes in its
+    event log; `on_turn` is called when it has booted, hangs, or has lost its power.
+    `starts_utc_s`: UTC in seconds since 1970-01-01 when it was made, which is when the therapy clock began to run;
+    `served_s`: how long it had been implanted then. `upkeep` takes what comes from outside other than by its port.
     """
 
     def __init__(
@@ -95,9 +105,15 @@ class PumpFirmware:
         filled_ul: float,
         starts_utc_s: int,
         key: bytes | None = None,
+        served_s: float = 0.0,
     ) -> None:
+        self.on_request: Callable[[Message], None] = lambda request: None
+        self.on_answer: Callable[[Message, Message], None] = lambda request, answer: None
+        self.on_turn: Callable[[], None] = lambda: None
+        self.on_event: Callable[[EventRecord], None] = lambda event: None
         self._world = world
         self._port = port
+        self._profile = profile
         self._clock = clock
         self._battery = battery
         self._motor = motor
@@ -128,14 +144,30 @@ class PumpFirmware:
         self._tokens = Tokens(world)
         self._accounts = Accounts(nvram, motor)
         self._watchdog = Watchdog(world, nvram, motor, lambda: self._reset(ResetCause.WATCHDOG))
-        self._stall_watch = StallWatch(world, nvram, motor, clock, profile.stall_check_s, self._announce)
-        self._therapy = Therapy(
-            nvram, motor, self._accounts, clock, self._logs, self._announce, self._stall_watch.seen_to_turn
-        )
+        stall_watch = StallWatch(world, nvram, motor, clock, profile.stall_check_s, self._announce)
+        window_s = 0.0 if profile.programming is None else profile.programming.patient_window_max_s
+        outcomes = Outcomes(nvram, motor, self._accounts, clock, self._logs, window_s)
+        self._therapy = Therapy(world, nvram, motor, clock, outcomes, self._announce, stall_watch.seen_to_turn)
+        self._patient = PatientBoluses(nvram, motor, clock, self._therapy)
         self._lease = ControlLease(world, nvram, self._therapy, self._tokens, self._announce)
-        self._alarms = Alarms(
-            world, nvram, self._accounts, motor, clock, battery, profile.reservoir_alarm_ul, self._announce
+        self.upkeep = Upkeep(
+            world,
+            profile,
+            self._image,
+            nvram,
+            motor,
+            clock,
+            battery,
+            thermometer,
+            self._accounts,
+            self._therapy,
+            self._tokens,
+            stall_watch,
+            self._announce,
+            self._runs,
+            served_s=served_s,
         )
+        self._alarms = self.upkeep.alarms
         self._readings = Readings(
             world,
             nvram,
@@ -154,17 +186,19 @@ class PumpFirmware:
             Stream.POWER: self._readings.power,
         }
         self._streams = Streams(world, clock, lambda: port.unsent_bytes, samples, self._notify)
-        settings = Settings(nvram, self._accounts, clock, self._logs, self._announce)
-        planner = Planner(profile, nvram, self._accounts, self._therapy, settings, lambda: self._lease.is_held)
-        dosing = Dosing(nvram, planner, self._tokens, self._therapy, self._readings.stopped)
-        self_test = SelfTest(
-            world, profile, self._image, nvram, clock, battery, thermometer, motor, self._therapy, self._announce
+        settings = Settings(nvram, self._accounts, clock, self._logs, self._announce, self._therapy.follow_clock)
+        planner = Planner(
+            profile, nvram, self._accounts, self._therapy, settings, self._patient, lambda: self._lease.is_held
         )
-        self._answers = self._wired(dosing, self_test, Clocks(nvram, clock))
+        self._dosing = dosing = Dosing(
+            nvram, planner, self._tokens, self._therapy, outcomes, self._readings.stopped, self._announce
+        )
+        self._answers = self._wired(dosing, self.upkeep.self_test, Clocks(nvram, clock))
         nvram.on_write = self._alarms.watch
         nvram.on_power_lost = self._power.lost_in_write
         motor.on_change = self._motor_changed
         motor.on_slip = nvram.guarded(self._motor_slipped)
+        battery.on_change = self._motor_changed
         port.on_receive = self._receive
         self._boot(ResetCause.POWER_ON, motor.steps, motor.steps)
 
@@ -184,12 +218,31 @@ class PumpFirmware:
         self._world.ledger.saw("pump.hang")
         self._falls_silent()
         self._watchdog.starve()
+        self.on_turn()
 
     def rot(self, stream: random.Random, *, bits: int = 0, slots: int = 0) -> None:
         """What is stored decays at rest: so many bits of it, so many slots of the image; the next start will show."""
         for slot in stream.sample(self._nvram.slots, slots):
             rot_page(slot, stream)
         rot_bits(self._nvram.stored(), bits, stream)
+        self.upkeep.suspect()
+
+    @property
+    def inside(self) -> Inside:
+        """Its parts, to look at."""
+        return Inside(
+            self._world,
+            self._profile,
+            self._clock,
+            self._battery,
+            self._motor,
+            self._nvram,
+            self._power,
+            self._watchdog,
+            self._accounts,
+            self._therapy,
+            self.upkeep,
+        )
 
     @property
     def memory_is_lost(self) -> bool:
@@ -215,6 +268,11 @@ class PumpFirmware:
         self._flash.before_work = before_work
         self._nvram.on_write = written
 
+    def press_button(self) -> None:
+        """The patient asks for a bolus; what is refused is logged. Nothing happens where the firmware does not run."""
+        if self._runs():
+            self._nvram.guarded(self._dosing.press_button)()
+
     def press_pairing_button(self) -> None:
         """Have it take the next key that it is given at its port."""
         self._keys.is_pairing = True
@@ -233,6 +291,7 @@ class PumpFirmware:
             ClockRequest: clocks.exchange,
             TherapyClockRequest: clocks.therapy_clock,
             TherapyRequest: self._therapy.in_force,
+            PatientBolusLimitsRequest: self._patient.limits,
             **dict.fromkeys(SUPPORTED, dosing.propose),
             Commit: dosing.commit,
             CommandResultRequest: dosing.result,
@@ -257,14 +316,15 @@ class PumpFirmware:
         self._streams.reset()
         self._clock.reset()
         self._accounts.reset()
-        self._alarms.end()
+        self.upkeep.end()
         self._logs.reset()
         self._therapy.after_reset(self._next_boot_id(), low_steps, high_steps)
         self._logs.complete(self._nvram.memory)
         self._announce(EventCode.BOOT, cause)
-        self._alarms.reset()
+        self.upkeep.start()
         self._lease.reset()
         self._therapy.resume()
+        self.on_turn()
 
     def _reset(self, cause: ResetCause) -> None:
         self._watchdog.end()
@@ -282,18 +342,21 @@ class PumpFirmware:
 
     def _motor_slipped(self) -> None:
         """What the firmware will see at its next looks is another now."""
-        if not self._watchdog.starves:
-            self._stall_watch.watch()
-            self._alarms.watch()
+        if self._runs():
+            self.upkeep.slipped()
+
+    def _runs(self) -> bool:
+        return self._power.is_on and not self._watchdog.starves
 
     def _motor_changed(self) -> None:
         if self._watchdog.starves:
             return
-        self._stall_watch.watch()
-        self._alarms.watch()
+        if self._power.is_on:
+            self.upkeep.watch()
         if self._exhaustion is not None:
             self._exhaustion.cancel()
-        self._exhaustion = self._world.at(self._battery.reaches_ns(0.0), self._battery_exhausted)
+        flat_ns = max(self._world.now_ns, self._battery.reaches_ns(0.0))
+        self._exhaustion = self._world.at(flat_ns, self._battery_exhausted)
 
     def _battery_exhausted(self) -> None:
         self._world.ledger.saw("pump.battery_exhausted")
@@ -307,11 +370,12 @@ class PumpFirmware:
         self._watchdog.end()
         self._falls_silent()
         self._motor.halt()
+        self.on_turn()
 
     def _falls_silent(self) -> None:
         """No timer of the firmware comes to its end."""
-        self._alarms.end()
-        self._stall_watch.end()
+        self.upkeep.end()
+        self._therapy.flex.end()
         self._lease.end()
         self._streams.end()
 
@@ -322,21 +386,29 @@ class PumpFirmware:
         self._nvram.guarded(lambda: self._boot(cause, low_steps, high_steps))()
 
     def _receive(self, data: bytes) -> None:
-        if not self._power.is_on or self._watchdog.starves:
+        if not self._runs():
             return
         try:
             for request in self._session.receive(data, self._world.monotonic()):
-                self._session.reply(request.seq, self._answer_or_nak(request.message))
+                self._session.reply(request.seq, self._answer_or_nak(request))
         except PowerLost:
             self._power.lost_in_write()
             return
         self._send()
 
-    def _answer_or_nak(self, message: Message) -> Message:
+    def _answer_or_nak(self, request: DeviceRequest) -> Message:
+        message = request.message
+        self.on_request(message)
+        self._logs.is_in_the_open = self._keys.is_in_the_open(request)
         try:
-            return self._answer(message)
+            self._keys.check(request)
+            answer = self._answer(message)
         except RefusedRequest as refusal:
-            return Nak(refusal.reason, refusal.detail)
+            answer = Nak(refusal.reason, refusal.detail)
+        if isinstance(answer, Lease) and self._keys.is_in_the_open(request):
+            answer = Lease(0, answer.remaining_ms, answer.holder)
+        self.on_answer(message, answer)
+        return answer
 
     def _answer(self, message: Message) -> Message:
         kind = type(message)
@@ -371,6 +443,7 @@ class PumpFirmware:
 
     def _announce(self, code: EventCode, argument: int = 0) -> None:
         record = self._logs.add_event(code, argument)
+        self.on_event(record)
         self._event_sequence += 1
         self._notify(Event(self._event_sequence, record.device_time_us, code, argument))
 

@@ -28,6 +28,7 @@ class Row:
         self.next_index = 0
         self._flash = flash
         self._sealed: deque[bytes] = deque(maxlen=RECORDS_KEPT)
+        self._found_good: dict[int, bytes] = {}
 
     def append(self, record: Record) -> None:
         """Store the record with `next_index`; the oldest is given up where there is no room.
@@ -83,10 +84,18 @@ class Row:
         )
 
     def is_consistent(self) -> bool:
-        """Whether all records are undamaged and their indices follow each other up to the next one."""
-        oldest = self.next_index - len(self._sealed)
-        records = (self._unsealed(sealed) for sealed in self._sealed)
-        return all(record is not None and record.index == index for index, record in enumerate(records, start=oldest))
+        """Whether all records are undamaged and their indices follow each other up to the next one.
+
+        What is as it was found good before is not decoded again.
+        """
+        stored = dict(enumerate(self._sealed, start=self.next_index - len(self._sealed)))
+        good = self._found_good
+        self._found_good = {
+            index: sealed
+            for index, sealed in stored.items()
+            if good.get(index) is sealed or self._is_record(index, sealed)
+        }
+        return len(self._found_good) == len(stored)
 
     def newest(self) -> Any:
         """The newest record; None where there is none, or it is damaged."""
@@ -102,3 +111,7 @@ class Row:
             return unseal_record(self.bulk_object, sealed)
         except DecodeError:
             return None
+
+    def _is_record(self, index: int, sealed: bytes) -> bool:
+        record = self._unsealed(sealed)
+        return record is not None and record.index == index

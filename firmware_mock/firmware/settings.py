@@ -1,4 +1,4 @@
-"""Settings that a committed command writes: the calibration, the reservoir's filling and the therapy clock."""
+"""Settings that a committed command writes: calibration, filling, therapy clock, limits of patient boluses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from dataclasses import replace
 from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.logs import Logs
-from firmware_mock.firmware.memory import Memory, Result
+from firmware_mock.firmware.memory import BolusLimits, Memory, Result
 from firmware_mock.firmware.nvram import Nvram
-from protocol import CommandState, EventCode, Message, ProposeCalibration, ProposeRefill, ProposeTherapyClock
+from protocol import (
+    CommandState,
+    EventCode,
+    Message,
+    ProposeCalibration,
+    ProposePatientBolusLimits,
+    ProposeRefill,
+    ProposeTherapyClock,
+)
 
 
 class Settings:
-    """Carries out accepted commands; `announce` is told of each with the command's id."""
+    """Carries out accepted commands; `announce` is told of each with the command's id.
+
+    `on_clock_set` is called when the therapy clock shows another time.
+    """
 
     def __init__(
         self,
@@ -23,12 +34,14 @@ class Settings:
         clock: DeviceClock,
         logs: Logs,
         announce: Callable[[EventCode, int], None],
+        on_clock_set: Callable[[], None],
     ) -> None:
         self._nvram = nvram
         self._accounts = accounts
         self._clock = clock
         self._logs = logs
         self._announce = announce
+        self._on_clock_set = on_clock_set
 
     def calibrate(self, command_id: int, token: int, step_volume_nl: float) -> None:
         """Write a step volume; the motor stands still."""
@@ -53,6 +66,13 @@ class Settings:
         )
         self._write(ProposeTherapyClock, command_id, token, memory)
         self._announce(EventCode.CLOCK_SET, command_id)
+        self._on_clock_set()
+
+    def limit_patient_boluses(self, command_id: int, token: int, limits: BolusLimits) -> None:
+        """Let patient-activated boluses be within these limits; those given before count."""
+        memory = replace(self._nvram.memory, limits=limits)
+        self._write(ProposePatientBolusLimits, command_id, token, memory)
+        self._announce(EventCode.LIMITS_WRITTEN, command_id)
 
     def _write(self, proposed: type[Message], command_id: int, token: int, memory: Memory) -> None:
         done = Result(command_id, token, proposed.TYPE, CommandState.DONE)

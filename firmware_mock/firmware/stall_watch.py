@@ -41,12 +41,16 @@ class StallWatch:
         self._announce = announce
         self._interval_ns = clock.true_ns(round(interval_s * _US_PER_S))
         self._due: Event | None = None
+        self._due_in_run_of_ns: int | None = None
 
     def watch(self) -> None:
         """Come back at the check that will find the rotor standing or turning, whichever is not known yet."""
+        is_same_run = self._due_in_run_of_ns == self._motor.began_ns
+        awaited_ns = self._due.time_ns if self._due is not None and is_same_run else None
         self.end()
-        check_ns = None if self._nvram.is_lost else self._next_check_ns()
+        check_ns = None if self._nvram.is_lost else self._next_check_ns(awaited_ns)
         if check_ns is not None:
+            self._due_in_run_of_ns = self._motor.began_ns
             self._due = self._world.at(check_ns, self._nvram.guarded(self._check))
 
     def end(self) -> None:
@@ -62,7 +66,8 @@ class StallWatch:
             self._nvram.write(replace(memory, motor_stalled=False))
             self._announce(EventCode.MOTOR_RESTARTED, 0)
 
-    def _next_check_ns(self) -> int | None:
+    def _next_check_ns(self, awaited_ns: int | None) -> int | None:
+        """A check that was awaited still finds a stall where the rotor is free again and makes no step before it."""
         began_ns, unseen_ns = self._motor.began_ns, self._motor.unseen_since_ns
         if began_ns is None:
             return None
@@ -70,7 +75,9 @@ class StallWatch:
             turns_ns = self._motor.counts_ns(self._motor.steps + 1)
             return None if turns_ns is None else self._check_from(began_ns, turns_ns)
         if unseen_ns is None:
-            return None
+            turns_ns = self._motor.counts_ns(self._motor.steps + 1)
+            is_too_late = awaited_ns is not None and (turns_ns is None or turns_ns > awaited_ns)
+            return awaited_ns if is_too_late else None
         return self._check_from(began_ns, unseen_ns) + self._interval_ns
 
     def _check_from(self, began_ns: int, instant_ns: int) -> int:

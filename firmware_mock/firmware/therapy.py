@@ -5,7 +5,8 @@ or to standstill. One whose steps are all due and not all seen by the encoder ha
 back as well; a bridge or trial then stands still, for where the old drug's end is nobody can tell any more. After a
 reset the therapy resumes with what is left of it, a bridge in its first part too: that part is the old drug's basal
 rate, not a dose on top of one. A bolus never resumes. Each change is one write of the image, so a loss of power leaves
-it done or not begun.
+it done or not begun. Where that was to be a therapy in place of another, neither runs then: the pump stands. A flex
+therapy is taken up with the rate that the therapy clock says, and again whenever that says another one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import protocol
-from firmware_mock.firmware.accounts import Accounts
 from firmware_mock.firmware.clock import DeviceClock
-from firmware_mock.firmware.logs import Logs
+from firmware_mock.firmware.conditions import Conditions
+from firmware_mock.firmware.flex import FlexTimer
 from firmware_mock.firmware.memory import Memory, Result, Run
 from firmware_mock.firmware.motor import TICK_US, Motor, realised_ul_per_h
 from firmware_mock.firmware.nvram import Nvram
-from protocol import CommandResult, CommandState, EventCode, Mode, TherapyRequest
+from firmware_mock.firmware.outcomes import Outcomes
+from firmware_mock.world import World
+from protocol import CommandState, EventCode, Mode, TherapyRequest
 
 
 class Therapy:
@@ -31,27 +34,29 @@ class Therapy:
 
     def __init__(
         self,
+        world: World,
         nvram: Nvram,
         motor: Motor,
-        accounts: Accounts,
         clock: DeviceClock,
-        logs: Logs,
+        outcomes: Outcomes,
         announce: Callable[[EventCode, int], None],
         seen_to_turn: Callable[[], None],
     ) -> None:
+        self.flex = FlexTimer(world, nvram, clock, self.follow_clock)
         self._nvram = nvram
         self._motor = motor
-        self._accounts = accounts
         self._clock = clock
-        self._logs = logs
+        self._outcomes = outcomes
         self._announce = announce
         self._seen_to_turn = seen_to_turn
 
     @property
     def mode(self) -> Mode:
         """What the motor is doing."""
-        run = self._nvram.memory.under_way
-        return Mode.STOPPED if run is None else run.mode
+        memory = self._nvram.memory
+        if memory.in_hand is None:
+            return Mode.STOPPED
+        return Mode.TELEMETRY if memory.under_way is None else memory.in_hand.mode
 
     @property
     def bolus_command_id(self) -> int | None:
@@ -61,15 +66,17 @@ class Therapy:
 
     @property
     def active_command_id(self) -> int:
-        """The bolus under way, or the therapy's command, else 0."""
-        run = self._nvram.memory.under_way
+        """The bolus under way, or the therapy's command, else 0; while it is suspended too."""
+        run = self._nvram.memory.in_hand
         return 0 if run is None else run.command_id
 
     @property
     def rate_ul_per_h(self) -> float:
         """Programmed now; 0 at standstill."""
         run = self._nvram.memory.under_way
-        return 0.0 if run is None else realised_ul_per_h(run.step_ticks, self._nvram.memory.step_volume_nl)
+        if run is None or not run.step_ticks:
+            return 0.0
+        return realised_ul_per_h(run.step_ticks, self._nvram.memory.step_volume_nl)
 
     @property
     def step_period_us(self) -> int:
@@ -90,19 +97,24 @@ class Therapy:
         """Carry out a therapy; one before it ends as stopped."""
         self._stand_for_the_write()
         memory = self._nvram.memory
-        ended = () if memory.therapy is None else (self._ended(memory.therapy, CommandState.STOPPED),)
-        run = replace(run, taken_up_at_steps=self._motor.steps)
-        self._write(replace(memory, last_command_id=run.command_id, therapy=run, lease_lost=False), *ended)
+        ended = () if memory.therapy is None else (self._outcomes.of(memory.therapy, CommandState.STOPPED),)
+        run = replace(self.flex.now(run), taken_up_at_steps=self._motor.steps)
+        memory = replace(
+            memory, last_command_id=run.command_id, therapy=run, lease_lost=False, programming_interrupted=False
+        )
+        self._nvram.mark_programming(run.command_id, run.token)
+        self._outcomes.write(memory, *ended)
         self.resume()
         self._announce(EventCode.STARTED, run.command_id)
 
     def start_bolus(self, run: Run) -> None:
         """Give a bolus; the therapy waits."""
         assert run.steps is not None
+        self.flex.end()
         self._stand_for_the_write()
         memory = self._nvram.memory
         steps = self._motor.steps
-        self._write(
+        self._outcomes.write(
             replace(
                 memory,
                 last_command_id=run.command_id,
@@ -110,6 +122,7 @@ class Therapy:
                 bolus=replace(run, taken_up_at_steps=steps),
                 primed=memory.primed or run.mode is Mode.PRIMING,
                 lease_lost=False,
+                patient_starts_us=self._outcomes.patient_starts_us(run),
             )
         )
         self._motor.run_steps(run.step_ticks, run.steps, self._nvram.guarded(self._bolus_done))
@@ -118,7 +131,7 @@ class Therapy:
     def burn(self, command_id: int, token: int) -> None:
         """Mark an id as used without delivering anything: it was proposed when STOP came."""
         stopped = Result(command_id, token, 0, CommandState.STOPPED)
-        self._write(replace(self._nvram.memory, last_command_id=command_id), stopped)
+        self._outcomes.write(replace(self._nvram.memory, last_command_id=command_id), stopped)
 
     def stop(self) -> None:
         """Stand still; what ran ends as stopped."""
@@ -130,7 +143,7 @@ class Therapy:
         if memory.therapy is not None and memory.therapy.ends_with_lease:
             self._stop(replace(memory, lease_lost=True))
         else:
-            self._write(memory)
+            self._outcomes.write(memory)
 
     def outlive_lease(self) -> None:
         """The control lease was given back: what runs no longer depends on it."""
@@ -138,43 +151,94 @@ class Therapy:
         therapy = memory.therapy
         if therapy is not None:
             therapy = replace(therapy, ends_with_lease=False)
-        self._write(replace(memory, leased=False, therapy=therapy))
+        self._outcomes.write(replace(memory, leased=False, therapy=therapy))
 
     def after_reset(self, boot_id: int, low_steps: int, high_steps: int) -> None:
-        """A bolus is interrupted, and the therapy knows how far it came; the step count is from low to high."""
-        memory = replace(self._nvram.memory, boot_id=boot_id)
+        """A bolus is interrupted, and the therapy knows how far it came; the step count is from low to high.
+
+        A therapy whose writing was begun and is not there ends the one before it: which of the two was meant to run
+        only people can tell.
+        """
+        memory = self._nvram.memory
+        memory = replace(memory, boot_id=boot_id, conditions=_not_waiting(memory))
         therapy, bolus = memory.therapy, memory.bolus
-        if bolus is not None:
+        begun = self._nvram.programming_begun()
+        if begun is not None:
+            command_id, token = begun
+            ended = [Result(command_id, token, 0, CommandState.INTERRUPTED)]
+            if therapy is not None:
+                ended.insert(
+                    0, self._outcomes.of_counted(therapy.counted(low_steps, high_steps), CommandState.INTERRUPTED)
+                )
+            memory = replace(memory, last_command_id=command_id, therapy=None, programming_interrupted=True)
+            self._outcomes.write(memory, *ended)
+        elif bolus is not None:
             if therapy is not None:
                 therapy = replace(therapy, taken_up_at_steps=high_steps)
-            interrupted = self._result(bolus.counted(low_steps, high_steps), CommandState.INTERRUPTED)
-            self._write(replace(memory, bolus=None, therapy=therapy), interrupted)
+            interrupted = self._outcomes.of_counted(bolus.counted(low_steps, high_steps), CommandState.INTERRUPTED)
+            self._outcomes.write(replace(memory, bolus=None, therapy=therapy), interrupted)
         else:
             therapy = None if therapy is None else therapy.counted(low_steps, high_steps)
-            self._write(replace(memory, therapy=therapy))
+            self._outcomes.write(replace(memory, therapy=therapy))
 
     def resume(self) -> None:
-        """Take up the therapy with what is left of it, or stand still."""
-        therapy = self._nvram.memory.therapy
+        """Take up the therapy with what is left of it and at the rate it has now, or stand still."""
+        self.flex.end()
+        memory = self._nvram.memory
+        therapy = memory.therapy
         if therapy is None:
+            self._motor.halt()
+            return
+        now = self.flex.now(therapy)
+        if now is not therapy:
+            therapy = now.counted(self._motor.steps, self._motor.steps)
+            self._outcomes.write(replace(memory, therapy=therapy))
+        if not therapy.step_ticks:
             self._motor.halt()
         elif therapy.steps is None:
             self._motor.run(therapy.step_ticks)
         else:
             self._motor.run_steps(therapy.step_ticks, therapy.steps, self._nvram.guarded(self._part_done))
+        self.flex.watch(therapy)
 
-    def result(self, command_id: int) -> CommandResult:
-        """What became of a command."""
+    def follow_clock(self) -> None:
+        """The therapy clock says another time than was thought, or a flex therapy's next step is due."""
         memory = self._nvram.memory
-        for run in (memory.therapy, memory.bolus):
-            if run is not None and run.command_id == command_id:
-                return _told(self._ended(run, CommandState.RUNNING))
-        for result in memory.results:
-            if result.command_id == command_id:
-                return _told(result)
-        may_be_forgotten = self._nvram.is_lost or command_id <= memory.forgotten_command_id
-        state = CommandState.FORGOTTEN if may_be_forgotten and command_id > 0 else CommandState.UNKNOWN
-        return CommandResult(command_id, state, 0.0, 0.0, 0)
+        therapy = memory.therapy
+        if therapy is None or memory.under_way is not therapy:
+            return
+        if self.flex.now(therapy) is therapy:
+            self.flex.watch(therapy)
+            return
+        if self._motor.has_missed_all:
+            self._nvram.write(replace(memory, motor_stalled=True))
+        elif self._motor.has_made_some:
+            self._seen_to_turn()
+        self.resume()
+
+    def suspend(self) -> None:
+        """Stand still until it is handed back; what is in hand has not ended."""
+        self.flex.end()
+        self._motor.halt()
+        memory, steps = self._nvram.memory, self._motor.steps
+        therapy, bolus = memory.therapy, memory.bolus
+        if bolus is not None:
+            bolus = bolus.counted(steps, steps)
+        elif therapy is not None:
+            therapy = therapy.counted(steps, steps)
+        conditions = replace(memory.conditions, suspended_since_us=self._clock.running_us())
+        self._outcomes.write(replace(memory, therapy=therapy, bolus=bolus, conditions=conditions))
+
+    def hand_back(self) -> None:
+        """Go on with what is in hand."""
+        memory = self._nvram.memory
+        self._outcomes.write(replace(memory, conditions=replace(memory.conditions, suspended_since_us=None)))
+        bolus = memory.bolus
+        if bolus is None:
+            self.resume()
+        else:
+            assert bolus.steps is not None
+            self._motor.run_steps(bolus.step_ticks, bolus.steps, self._nvram.guarded(self._bolus_done))
 
     def _stand_for_the_write(self) -> None:
         """So that no step made for one command is counted for the next, should the firmware get no further."""
@@ -183,10 +247,16 @@ class Therapy:
 
     def _stop(self, memory: Memory) -> None:
         active_id = self.active_command_id
+        self.flex.end()
         self._motor.halt()
-        ended = [self._ended(run, CommandState.STOPPED) for run in (memory.bolus, memory.therapy) if run is not None]
-        if ended:
-            self._write(replace(memory, bolus=None, therapy=None), *ended)
+        ended = [
+            self._outcomes.of(run, CommandState.STOPPED) for run in (memory.bolus, memory.therapy) if run is not None
+        ]
+        if ended or memory.programming_interrupted:
+            memory = replace(
+                memory, bolus=None, therapy=None, programming_interrupted=False, conditions=_not_waiting(memory)
+            )
+            self._outcomes.write(memory, *ended)
         self._announce(EventCode.STOPPED, active_id)
 
     def _bolus_done(self) -> None:
@@ -195,12 +265,12 @@ class Therapy:
         bolus, waiting = memory.bolus, memory.therapy
         assert bolus is not None
         if waiting is not None:
-            waiting = replace(waiting, taken_up_at_steps=self._motor.steps)
+            waiting = replace(self.flex.now(waiting), taken_up_at_steps=self._motor.steps)
         memory = replace(memory, bolus=None, therapy=waiting)
         if self._stalled(bolus):
             self._fail(memory, bolus)
             return
-        self._write(memory, self._ended(bolus, CommandState.DONE))
+        self._outcomes.write(memory, self._outcomes.of(bolus, CommandState.DONE))
         self.resume()
         self._announce(EventCode.BOLUS_DONE, bolus.command_id)
         self._seen_to_turn()
@@ -218,7 +288,7 @@ class Therapy:
 
     def _go_on_from(self, memory: Memory, therapy: Run) -> None:
         if therapy.then_step_ticks is None:
-            self._write(replace(memory, therapy=None), self._ended(therapy, CommandState.DONE))
+            self._outcomes.write(replace(memory, therapy=None), self._outcomes.of(therapy, CommandState.DONE))
             self.resume()
             self._announce(EventCode.TRIAL_DONE, therapy.command_id)
             return
@@ -229,7 +299,7 @@ class Therapy:
             steps=None,
             then_step_ticks=None,
         )
-        self._write(replace(memory, therapy=therapy))
+        self._outcomes.write(replace(memory, therapy=therapy))
         self.resume()
         self._announce(EventCode.BRIDGE_DONE, therapy.command_id)
 
@@ -240,31 +310,11 @@ class Therapy:
 
     def _fail(self, memory: Memory, run: Run) -> None:
         """A command ends for a stalled motor; what waited for its end is tried again."""
-        self._write(replace(memory, motor_stalled=True), self._ended(run, CommandState.FAILED))
+        self._outcomes.write(replace(memory, motor_stalled=True), self._outcomes.of(run, CommandState.FAILED))
         self.resume()
         self._announce(EventCode.COMMAND_FAILED, run.command_id)
 
-    def _ended(self, run: Run, state: CommandState) -> Result:
-        """How a command of the present memory ends, or stands."""
-        if run is self._nvram.memory.under_way:
-            run = run.counted(self._motor.steps, self._motor.steps)
-        return self._result(run, state)
 
-    def _result(self, run: Run, state: CommandState) -> Result:
-        return Result(run.command_id, run.token, run.propose_type, state, *self._accounts.delivered_by_ul(run))
-
-    def _write(self, memory: Memory, *ended: Result) -> None:
-        """Write the image with more results, and then the records of those."""
-        stands = memory.under_way is None
-        if stands != (memory.stood_since_us is not None):
-            memory = replace(memory, stood_since_us=self._clock.running_us() if stands else None)
-        self._nvram.write(memory.ended(*ended))
-        for result in ended:
-            if result.propose_type:
-                self._logs.add_dose(result)
-
-
-def _told(result: Result) -> CommandResult:
-    return CommandResult(
-        result.command_id, result.state, result.delivered_low_ul, result.delivered_high_ul, result.token
-    )
+def _not_waiting(memory: Memory) -> Conditions:
+    """Nothing waits to be handed back any more."""
+    return replace(memory.conditions, suspended_since_us=None)

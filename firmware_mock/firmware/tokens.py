@@ -36,7 +36,7 @@ class Tokens:
         """The reply to a PROPOSE that was found good."""
         proposal = Proposal(
             command_id=plan.canonical.command_id,
-            token=self._stream.getrandbits(64) or 1,
+            token=self.draw(),
             digest=proposal_digest(plan.canonical),
             expires_in_ms=round(LIFETIME_S * 1000),
             canonical=encode_payload(plan.canonical),
@@ -44,6 +44,10 @@ class Tokens:
         expires_ns = self._world.now_ns + to_ns(LIFETIME_S * self._world.served_speed)
         self._pending = _Pending(plan, proposal, expires_ns)
         return proposal
+
+    def draw(self) -> int:
+        """A token that nobody knows; never 0."""
+        return self._stream.getrandbits(64) or 1
 
     def redeem(self, commit: Commit) -> Plan:
         """The plan behind a token, which is then used up.

@@ -6,6 +6,7 @@ What may be wrong with one: a film that locks part of its energy away and sags i
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from math import inf
 
 from firmware_mock.world import NS_PER_S
@@ -29,7 +30,10 @@ def battery_of(profile: ModelProfile, used_pct: float) -> Battery:
 
 
 class Battery:
-    """Energy bookkeeping of a primary cell; the load is constant between calls of `draw_from` and `load`."""
+    """Energy bookkeeping of a primary cell; the load is constant between calls of `draw_from` and `load`.
+
+    `on_change` is called when something has gone wrong with it, or is over.
+    """
 
     def __init__(self, energy_j: float, used_pct: float, base_power_uw: float, step_energy_uj: float) -> None:
         self._full_j = energy_j
@@ -43,6 +47,7 @@ class Battery:
         self._locked_j = 0.0
         self._sag_mv = 0.0
         self._supply_mv: int | None = None
+        self.on_change: Callable[[], None] = lambda: None
 
     @classmethod
     def supply(cls, millivolts: int) -> Battery:
@@ -60,6 +65,7 @@ class Battery:
         """From this instant on something beside the pump draws a power, such as a short at a feed-through."""
         self._extra_w = extra_power_uw * 1e-6
         self._anchor(t_ns)
+        self.on_change()
 
     def grow_film(self, t_ns: int, *, locked_pct: float, sag_mv: float) -> None:
         """From this instant on a share of a full cell cannot be drawn, and the voltage is lower by so much.
@@ -69,6 +75,7 @@ class Battery:
         self._anchor(t_ns)
         self._locked_j = min(self._full_j * locked_pct / 100.0, self._anchor_j)
         self._sag_mv = sag_mv
+        self.on_change()
 
     def energy_j(self, t_ns: int) -> float:
         """Energy that is left and can be drawn, in J, never below 0."""
@@ -79,6 +86,10 @@ class Battery:
         if self._supply_mv is not None:
             return 0.0
         return self._full_j - self._locked_j - self.energy_j(t_ns)
+
+    def left_pct(self, t_ns: int) -> float:
+        """`energy_j` of a full cell, in per cent; 100 on a supply."""
+        return 100.0 if self._supply_mv is not None else 100.0 * self.energy_j(t_ns) / self._full_j
 
     def millivolts(self, t_ns: int) -> int:
         """Terminal voltage in mV: a design curve, flat until the last fifth."""

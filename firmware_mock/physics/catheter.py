@@ -147,6 +147,7 @@ class Catheter:
         compliance_ul_per_hpa = condition.compliance_ul_per_hpa
         self._start_ns = t_ns
         self._before = account
+        self._latest = (t_ns, account)
         self._response: Relaxation = respond(
             stored_ul - self._resting_ul,
             self._law,
@@ -156,13 +157,22 @@ class Catheter:
         )
 
     def _account(self, t_ns: int) -> _Account:
-        since_s = self._since_s(t_ns)
+        latest_ns, account = self._latest
+        if t_ns != latest_ns:
+            account = self._account_at(self._since_s(t_ns))
+            self._latest = (t_ns, account)
+        return account
+
+    def _account_at(self, since_s: float) -> _Account:
         before, share = self._before, self._condition.leak_share
-        pumped_ul = before.pumped_ul + self._response.entered_mg(since_s)
+        entered_ul, out_ul = self._response.through_mg(since_s)
         if not self._condition.is_connected:
-            return _Account(pumped_ul, before.tip_ul, before.leaked_ul + self._response.entered_mg(since_s))
-        out_ul = self._response.out_mg(since_s)
-        return _Account(pumped_ul, before.tip_ul + (1.0 - share) * out_ul, before.leaked_ul + share * out_ul)
+            return _Account(before.pumped_ul + entered_ul, before.tip_ul, before.leaked_ul + entered_ul)
+        return _Account(
+            before.pumped_ul + entered_ul,
+            before.tip_ul + (1.0 - share) * out_ul,
+            before.leaked_ul + share * out_ul,
+        )
 
     def _since_s(self, t_ns: int) -> float:
         if t_ns < self._start_ns:

@@ -22,7 +22,7 @@ class PumpEffects:
     head_temperature_offset_k, head_temperature_ripple_k: thermostat off its set point, and amplitude of a daily course.
     clock_error_ppm, clock_error_standard_ppm: device clock fast, fixed part plus a draw per seed.
     reservoir_fill_pct: what the firmware was told, of the model's reservoir; reservoir_overfill_pct: truth over told.
-    battery_used_pct: of the model's energy, before time 0.
+    battery_used_pct: of the model's energy, before time 0. implanted_days_before: for which it had served by then.
     """
 
     unit_error_pct: float = 0.0
@@ -48,6 +48,7 @@ class PumpEffects:
     reservoir_fill_pct: float = 100.0
     reservoir_overfill_pct: float = 0.0
     battery_used_pct: float = 0.0
+    implanted_days_before: float = 0.0
 
     def __post_init__(self) -> None:
         for key in (
@@ -60,6 +61,7 @@ class PumpEffects:
             "creep_hours_before",
             "clock_error_standard_ppm",
             "reservoir_fill_pct",
+            "implanted_days_before",
         ):
             _check("pump", key, getattr(self, key), getattr(self, key) >= 0, "at least 0")
         pulsation_pct = sum(abs(a) for a in (self.pulsation_1_pct, self.pulsation_2_pct, self.pulsation_3_pct))

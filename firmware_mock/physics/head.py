@@ -23,6 +23,7 @@ from protocol.profile import ModelProfile
 HOUR_NS = 3600 * NS_PER_S
 PS_PER_NS = 1000
 FRACTION_BITS = 40
+ALL_PPM = 1_000_000
 LARGEST_CREEP_CHANGE = 4e-4
 LARGEST_WEAR_CHANGE = 1e-4
 
@@ -67,14 +68,20 @@ class Head:
     """The rotor and its tubing. `on_change` is called after each start, change of rate, halt, stall and end of one.
 
     `on_slip` is called as the rotor ceases to follow what drives it, and as it follows again, though nothing was told
-    to change.
+    to change. `reservoir_hpa` is the reservoir's gauge pressure for the next law, and `longest_ns` the longest that one
+    holds; whoever lets it be longer than an hour knows that the head's temperature does not change.
     """
 
     def __init__(self, world: World, profile: ModelProfile, effects: PumpEffects, thermostat: Thermostat) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.on_slip: Callable[[], None] = lambda: None
+        self.reservoir_hpa = effects.reservoir_pressure_hpa
+        self.longest_ns = HOUR_NS
+        self._stroke = 1.0
         self._stall: _Stall | None = None
         self._is_held = False
+        self._made_ppm = ALL_PPM
+        self._driven_ps = 0
         self._world = world
         self._effects = effects
         self._thermostat = thermostat
@@ -100,7 +107,7 @@ class Head:
 
     def run_steps(self, period_ps: int, steps: int) -> int:
         """Turn from now on for so many steps, then stand still; returns the instant the last one is due at, in ns."""
-        last_position = self._position(self._world.now_ns) + (steps << FRACTION_BITS)
+        last_position = self._position(self._world.now_ns) + (steps << FRACTION_BITS) * self._made_ppm // ALL_PPM
         self._turn(period_ps, last_position)
         return self._start_ns - (-steps * period_ps // PS_PER_NS)
 
@@ -130,10 +137,40 @@ class Head:
         if last_position is not None:
             last_position -= (((now_ns - stall.since_ns) * PS_PER_NS) << FRACTION_BITS) // stall.period_ps
         if last_position is None or last_position > self._start_position:
-            self._period_ps, self._last_position = stall.period_ps, last_position
+            self._period_ps, self._last_position = self._made_in_ps(self._driven_ps), last_position
         self._world.trace("pump.free", self.counted_steps(now_ns))
         self.on_change()
         self.on_slip()
+
+    def change_stroke(self, factor: float) -> None:
+        """From now on each step moves so many times what it moved at first, as in tubing that gave way."""
+        self._stroke = factor
+        self._world.trace("pump.stroke", round(1e6 * factor))
+        self.on_change()
+
+    def slip(self, made_ppm: int) -> None:
+        """From now on let it make so many steps in a million that it is driven to: fewer than all, or more.
+
+        Raises:
+            ValueError: none at all, which is a stall.
+        """
+        if made_ppm <= 0:
+            raise ValueError(f"made_ppm = {made_ppm} must be above 0; a rotor that makes no step stalls")
+        before, self._made_ppm = self._made_ppm, made_ppm
+        if self._period_ps:
+            self._anchor()
+            if self._last_position is not None:
+                left = self._last_position - self._start_position
+                self._last_position = self._start_position + left * made_ppm // before
+            self._period_ps = self._made_in_ps(self._driven_ps)
+            self.on_change()
+        self._world.trace("pump.slip", made_ppm)
+        self.on_slip()
+
+    @property
+    def follows(self) -> bool:
+        """Whether it makes the steps that it is driven to, none more and none less."""
+        return self._stall is None and self._made_ppm == ALL_PPM
 
     @property
     def stalled_since_ns(self) -> int | None:
@@ -172,14 +209,14 @@ class Head:
     def law(self, t_ns: int, outlet_pressure_hpa: float) -> HeadLaw:
         """The law from an instant of the present command on, against a resting outlet of that gauge pressure."""
         effects = self._effects
-        driving_hpa = effects.reservoir_pressure_hpa - outlet_pressure_hpa
+        driving_hpa = self.reservoir_hpa - outlet_pressure_hpa
         leak_ul_per_s_per_hpa = effects.leak_ul_per_h_per_hpa / 3600.0
         leak_ul_per_s = leak_ul_per_s_per_hpa * driving_hpa
         evidence = ["pump.leak"] if leak_ul_per_s else []
         if not self._turns(t_ns):
             return HeadLaw(
-                end_ns=t_ns + HOUR_NS if leak_ul_per_s else None,
-                head_temperature_c=self._thermostat.temperature_c(t_ns + HOUR_NS // 2),
+                end_ns=t_ns + self.longest_ns if leak_ul_per_s else None,
+                head_temperature_c=self._thermostat.temperature_c(t_ns + self.longest_ns // 2),
                 leak_ul_per_s=leak_ul_per_s,
                 loss_ul_per_s_per_hpa=leak_ul_per_s_per_hpa,
                 evidence=tuple(evidence),
@@ -190,7 +227,7 @@ class Head:
         temperature_c = self._thermostat.temperature_c((t_ns + end_ns) // 2)
         warming = 1.0 + effects.temperature_coefficient_per_k * (temperature_c - self._nominal_temperature_c)
         wear = self._mean_wear(t_ns, end_ns)
-        unloaded_ul_per_s = steps_per_s * self._step_volume_ul * wear * warming
+        unloaded_ul_per_s = steps_per_s * self._step_volume_ul * self._stroke * wear * warming
         mean_ul_per_s = unloaded_ul_per_s * (1.0 + effects.pressure_slope_per_hpa * driving_hpa)
         waves = self._waves(t_ns, steps_per_s)
         acted = {
@@ -222,7 +259,8 @@ class Head:
             raise ValueError(f"a step period of {period_ps} ps is not positive")
         self._anchor()
         self._stall = None
-        self._period_ps = period_ps
+        self._driven_ps = period_ps
+        self._period_ps = self._made_in_ps(period_ps)
         self._last_position = last_position
         if self._effects.seat_scatter_pct:
             self._seat = 1.0 + self._seat_stream.gauss(0.0, self._effects.seat_scatter_pct) / 100.0
@@ -231,6 +269,10 @@ class Head:
             self._slip()
         else:
             self.on_change()
+
+    def _made_in_ps(self, driven_ps: int) -> int:
+        """How long a step takes that is asked for so often."""
+        return driven_ps if self._made_ppm == ALL_PPM else max(1, driven_ps * ALL_PPM // self._made_ppm)
 
     def _slip(self) -> None:
         now_ns = self._world.now_ns
@@ -278,8 +320,8 @@ class Head:
         return self._position(t_ns) / (self._steps_per_revolution << FRACTION_BITS)
 
     def _segment_end_ns(self, t_ns: int, creep: float) -> int:
-        """One hour on, sooner where creep or wear would change too much or the run is over."""
-        end_ns = t_ns + HOUR_NS
+        """`longest_ns` on, sooner where creep or wear would change too much or the run is over."""
+        end_ns = t_ns + self.longest_ns
         if abs(creep) > LARGEST_CREEP_CHANGE:
             hours = -self._effects.creep_time_h * log(1.0 - LARGEST_CREEP_CHANGE / abs(creep))
             end_ns = min(end_ns, t_ns + 1 + round(hours * HOUR_NS))

@@ -54,8 +54,12 @@ class Relaxation:
 
     def entered_mg(self, t_s: float) -> float:
         """What entered from the pump since the start, in mg."""
+        return self.through_mg(t_s)[0]
+
+    def through_mg(self, t_s: float) -> tuple[float, float]:
+        """`entered_mg` and `out_mg`, for the price of one."""
         out, stored = self.both_mg(t_s)
-        return out + (stored - self._start_mg)
+        return out + (stored - self._start_mg), out
 
     def _solve(self, t_s: float) -> tuple[float, float]:
         """Integral of the drive, and the store."""

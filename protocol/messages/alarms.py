@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from construct import Enum, Int8ul, Int16ul, Int32ul, Int64ul, PrefixedArray, Struct
 
-from protocol.enums import Alarm, SelfTestItem, Severity
+from protocol.enums import Alarm, SelfTestItem, Severity, Tone
 from protocol.registry import Message, Record, reply, request
 
 
@@ -17,7 +17,8 @@ class AlarmEntry(Record, frozen=True):
     """One alarm. `raised_at_us` is device time, `times` how often it came up since boot.
 
     `active` and `acknowledged` are 0 or 1: an alarm whose condition is over stays listed until it is acknowledged.
-    `silent_for_s` is how long its tone still keeps quiet.
+    `severity` is that of the alarm, or CRITICAL where it has escalated. `silent_for_s` is how long its tone still keeps
+    quiet, `tone` how it sounds now.
     """
 
     alarm: Alarm | int
@@ -27,6 +28,7 @@ class AlarmEntry(Record, frozen=True):
     raised_at_us: int
     times: int
     silent_for_s: int
+    tone: Tone | int
 
 
 @reply(
@@ -44,6 +46,7 @@ class AlarmEntry(Record, frozen=True):
                 "raised_at_us" / Int64ul,
                 "times" / Int16ul,
                 "silent_for_s" / Int32ul,
+                "tone" / Enum(Int8ul, Tone),
             ),
         ),
     ),

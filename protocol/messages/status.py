@@ -121,7 +121,7 @@ class Telemetry(Message, frozen=True):
     ),
 )
 class Event(Message, frozen=True):
-    """Something happened; `argument` is the command id for commands, the alarm's bit for alarms, else 0."""
+    """Something happened; `argument` is the command id for commands, the bit for alarms, else as its code says."""
 
     sequence: int
     device_time_us: int

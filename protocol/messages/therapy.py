@@ -68,7 +68,7 @@ class FlexStep(Record, frozen=True):
     ),
 )
 class ProposeFlex(Message, frozen=True):
-    """Proposes a therapy by time of day: at most 45 `steps`, by the therapy clock; rate 0 is a pause.
+    """Proposes a therapy by time of day: at most 43 `steps`, by the therapy clock; rate 0 is a pause.
 
     All day patterns are in one proposal, so that none is ever in force without the others.
     """

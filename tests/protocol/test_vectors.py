@@ -83,6 +83,7 @@ from protocol import (
     TherapyClock,
     TherapyClockRequest,
     TherapyRequest,
+    Tone,
     encode,
 )
 from protocol.registry import DEFINITIONS
@@ -190,12 +191,16 @@ VECTORS = [
     (Alarms(1, ()), 12, f"10 87 0C 00 09 00 | 01 {ZEROS_7} 00"),
     (
         Alarms(
-            1, (AlarmEntry(Alarm.LOW_BATTERY, Severity.CRITICAL, 1, 0, 2, 3, 4), AlarmEntry(0x800, 9, 0, 1, 5, 6, 0))
+            1,
+            (
+                AlarmEntry(Alarm.LOW_BATTERY, Severity.CRITICAL, 1, 0, 2, 3, 4, Tone.DUAL),
+                AlarmEntry(0x8000, 9, 0, 1, 5, 6, 0, 7),
+            ),
         ),
         12,
-        f"""10 87 0C 00 33 00 | 01 {ZEROS_7} 02
-        04 00 00 00 01 01 00 02 {ZEROS_7} 03 00 04 00 00 00
-        00 08 00 00 09 00 01 05 {ZEROS_7} 06 00 00 00 00 00""",
+        f"""10 87 0C 00 35 00 | 01 {ZEROS_7} 02
+        04 00 00 00 01 01 00 02 {ZEROS_7} 03 00 04 00 00 00 02
+        00 80 00 00 09 00 01 05 {ZEROS_7} 06 00 00 00 00 00 07""",
     ),
     (AcknowledgeAlarms(Alarm.LEASE_LOST, 256), 13, "10 08 0D 00 08 00 | 00 04 00 00 00 01 00 00"),
     (TherapyRequest(), 14, "10 09 0E 00 00 00"),

@@ -235,6 +235,13 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "ignores the token": {"wrong-token-refused"},
         "lets old tokens live": {"asking-kills-token", "lease-runs-out", "new-proposal-kills-token"},
     },
+    "therapies": {
+        "takes any minute": {"flex-steps-refused"},
+        "takes flex without a clock": {"flex-as-proposed"},
+        "gives a patient bolus from standstill": {"patient-bolus-needs-a-therapy"},
+        "takes limits that are off unseen": {"patient-limits-refused"},
+        "says busy for limits": {"patient-limits-refused"},
+    },
     "contents": {
         "refuses unknown types as malformed": {"unknown-type-refused"},
         "refuses malformed frames as unknown": {
@@ -243,11 +250,13 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
             "wrong-length-refused",
             "wrong-payload-refused",
         },
-        "refuses the unannounced as out of range": {"unannounced-refused"},
+        "does not announce its patient bolus": {"unannounced-refused"},
         "refuses what is out of range as busy": {
             "bulk-bounds",
+            "flex-steps-refused",
             "lease-durations",
             "out-of-range-refused",
+            "patient-limits-refused",
             "unknown-value-refused",
         },
         "announces another hash": {"layouts-described"},
@@ -263,7 +272,7 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "knows commands that nobody gave": {"asking-kills-token", "unknown-command"},
         "runs what was stopped": {"stop-kills-token"},
         "raises alarms when acknowledged": {"acknowledging-nothing"},
-        "sets its own clock": {"therapy-clock-read"},
+        "sets its own clock": {"flex-as-proposed", "therapy-clock-read"},
         "enables its patient bolus sevenfold": {"patient-bolus-limits-read"},
         "passes what it did not test": {"self-test-reported"},
         "goes on a step after STOP": {"stop-always-answered", "stop-stops"},

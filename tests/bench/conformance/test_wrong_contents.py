@@ -17,6 +17,7 @@ from protocol import (
     BulkData,
     BulkInformation,
     Calibration,
+    Capability,
     ClockReply,
     CommandResult,
     CommandState,
@@ -34,6 +35,7 @@ from protocol import (
     Stopped,
     Subscription,
     TherapyClock,
+    Tone,
     encode_payload,
 )
 
@@ -75,13 +77,15 @@ def damaged(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1]) if data else data
 
 
-STALL = AlarmEntry(Alarm.MOTOR_STALL, Severity.CRITICAL, 0, 0, 1, 1, 0)
+STALL = AlarmEntry(Alarm.MOTOR_STALL, Severity.CRITICAL, 0, 0, 1, 1, 0, Tone.SILENT)
 settings = count(5)
 
 FAULTS: dict[str, Changed] = {
     "refuses unknown types as malformed": misnamed(NakReason.UNKNOWN_TYPE, NakReason.MALFORMED),
     "refuses malformed frames as unknown": misnamed(NakReason.MALFORMED, NakReason.UNKNOWN_TYPE),
-    "refuses the unannounced as out of range": misnamed(NakReason.UNSUPPORTED, NakReason.OUT_OF_RANGE),
+    "does not announce its patient bolus": Changed(
+        Hello, capabilities=lambda hello: hello.capabilities & ~Capability.PATIENT_BOLUS
+    ),
     "refuses what is out of range as busy": misnamed(NakReason.OUT_OF_RANGE, NakReason.BUSY),
     "announces another hash": Changed(Hello, schema_hash=lambda hello: bytes(8)),
     "describes a byte too few": Changed(Description, total_bytes=lambda part: part.total_bytes - 1),

@@ -164,7 +164,7 @@ def truth():
 def host():
     """Builds a pump with the effects a test wants and connects a host to it."""
 
-    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, speed=1.0, key=None, **effects):
+    def build(*, seed=0, filled_ul=20_000.0, baud=115_200, speed=1.0, key=None, served_s=0.0, **effects):
         world = World(seed=seed)
         world.served_speed = speed
         effects = PumpEffects(**effects)
@@ -191,6 +191,7 @@ def host():
             filled_ul=filled_ul,
             starts_utc_s=STARTS_UTC_S,
             key=key,
+            served_s=served_s,
         )
         return Host(world, port, head, pump)
 

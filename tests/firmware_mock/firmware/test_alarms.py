@@ -67,11 +67,13 @@ def test_an_alarm_due_at_the_very_instant_of_a_reset_is_announced_once_behind_th
 
 
 def test_a_low_battery_is_announced_and_a_flat_one_is_silence(host):
-    pump = host(battery_used_pct=94.999)
+    pump = host(battery_used_pct=94.999, filled_ul=1e6)
     assert announced(pump, 1.0) == []
     pump.do(ProposeContinuous(1, 1000.0, 0))
-    assert [event.code for event in announced(pump, 3600.0)] == [EventCode.LOW_BATTERY]
+    low = [EventCode.LOW_BATTERY, EventCode.ELECTIVE_REPLACEMENT]
+    assert [event.code for event in announced(pump, 3600.0)] == low
     assert pump.status().alarms & Alarm.LOW_BATTERY
+    pump.pump.inside.battery.load(pump.world.now_ns, 1e4)
     pump.world.sleep(30 * 86_400.0)
     steps = pump.head.counted_steps(pump.world.now_ns)
     pump.port.take_arrived()

@@ -6,15 +6,21 @@ from protocol import (
     Ack,
     Alarm,
     BulkObject,
+    BulkOpen,
+    BulkRead,
     BulkReader,
     Capability,
     CommandResult,
+    Event,
     EventCode,
     HandshakeFailed,
     HandshakeRequest,
     Hello,
     HostSession,
+    Lease,
     LeaseRequest,
+    LeaseStatusRequest,
+    Mode,
     Nak,
     NakReason,
     Paired,
@@ -23,11 +29,14 @@ from protocol import (
     ProposeBolus,
     ProposeContinuous,
     Status,
+    StatusRequest,
     Stop,
     Stopped,
     Stream,
+    StreamDecoder,
     Subscribe,
     Telemetry,
+    encode,
     key_check,
 )
 
@@ -91,6 +100,31 @@ def test_a_stranger_ends_neither_stream_nor_lease_nor_token_of_the_holder(keyed)
     assert isinstance(keyed.commit(proposal), CommandResult)
 
 
+def test_a_stranger_neither_drops_nor_reads_the_snapshot_of_the_holder(keyed):
+    def look(nonce, *requests):
+        """What a stranger is answered after a HELLO of his own."""
+        return as_stranger(keyed, lambda: [keyed.hello(nonce), *map(keyed.ask, requests)][1:])
+
+    ours = keyed.ask(BulkOpen(BulkObject.EVENT_LOG, 0)).snapshot_id
+    held = keyed.ask(BulkRead(ours, 0, 500))
+    opened, refused = look(50, BulkOpen(BulkObject.EVENT_LOG, 1), BulkRead(ours, 0, 500))
+    assert opened.snapshot_id != ours
+    assert refused.reason == NakReason.NO_SNAPSHOT
+    assert keyed.ask(BulkRead(ours, 0, 500)) == held
+    assert look(60, BulkRead(opened.snapshot_id, 0, 500))[0].snapshot_id == opened.snapshot_id
+    keyed.pump.reboot()
+    gone = look(70, BulkRead(opened.snapshot_id, 0, 500), BulkRead(ours, 0, 500))
+    assert [refusal.reason for refusal in gone] == [NakReason.NO_SNAPSHOT] * 2
+
+
+def test_the_leases_id_is_told_to_its_holder_and_not_in_the_open(keyed):
+    granted = keyed.ask(LeaseRequest(0, 60_000, "holder"))
+    assert keyed.ask(LeaseStatusRequest()).lease_id == granted.lease_id != 0
+    told = as_stranger(keyed, lambda: keyed.ask(LeaseStatusRequest()))
+    assert (told.lease_id, told.holder) == (0, "holder")
+    assert told.remaining_ms > 59_000
+
+
 def test_another_session_of_the_key_ends_streams_and_has_to_renew_the_lease(keyed):
     lease = keyed.ask(LeaseRequest(0, 60_000, "holder"))
     keyed.ask(Subscribe(Stream.TELEMETRY, 1000))
@@ -135,6 +169,58 @@ def test_a_keyed_pump_in_pairing_mode_takes_another_key_and_its_session_is_over(
     assert as_stranger(keyed, lambda: keyed.ask(PairRequest(NEXT))) == Paired(key_check(NEXT, "P-1"))
     assert keyed.pump._session.is_sealed is False
     assert keyed.shake_hands(NEXT, nonce=2) == Ack()
+
+
+def answers(data):
+    return [frame.message for frame in StreamDecoder().feed(data) if not isinstance(frame.message, Event | Telemetry)]
+
+
+def test_what_comes_in_the_same_bytes_behind_a_pairing_needs_the_new_key(host):
+    pump = host()
+    pump.hello(1)
+    pump.pump.press_pairing_button()
+    orders = [ProposeContinuous(1, 20.0, 0), LeaseRequest(0, 60_000, "stranger"), Subscribe(Stream.POWER, 1000), Stop()]
+    wires = [encode(order, seq=seq) for seq, order in enumerate([PairRequest(KEY), *orders, StatusRequest()], 10)]
+    pump.pump._receive(b"".join(wires))
+    pump.world.sleep(2.0)
+    paired, *refused, status = answers(pump.port.host.read(0.0))
+    assert paired == Paired(key_check(KEY, "P-1"))
+    assert [nak.reason for nak in refused] == [NakReason.UNAUTHENTICATED] * len(orders)
+    assert isinstance(status, Status)
+    assert as_stranger(pump, lambda: pump.ask(LeaseStatusRequest())) == Lease(0, 0, "")
+
+
+def test_what_was_sealed_under_the_old_key_is_not_done_behind_a_pairing_in_the_same_bytes(keyed):
+    keyed.do(ProposeContinuous(1, 20.0, 0))
+    keyed.pump.press_pairing_button()
+    keyed.session.request(Stop(), 0.0)
+    keyed.pump._receive(encode(PairRequest(NEXT), seq=9) + keyed.session.data_to_send())
+    assert as_stranger(keyed, keyed.status).mode == Mode.CONTINUOUS
+
+
+@pytest.mark.parametrize("ends", ["reset", "power cut"])
+def test_pairing_mode_ends_with_a_reset(host, ends):
+    pump = host()
+    pump.pump.press_pairing_button()
+    if ends == "reset":
+        pump.pump.reboot()
+    else:
+        pump.pump.cut_power(1.0)
+        pump.world.sleep(2.0)
+    pump.forget()
+    assert pump.ask(PairRequest(KEY)).reason == NakReason.NOT_PAIRING
+
+
+def test_power_that_fails_in_a_pairing_leaves_no_pump_that_takes_yet_another_key(host):
+    for cut_ns in range(0, 200_000_000, 9_700_000):
+        pump = host(key=KEY)
+        pump.hello(1)
+        pump.pump.press_pairing_button()
+        pump.pump.cut_power_at(pump.world.now_ns + 5_000_000 + cut_ns, 0.5)
+        pump.send(PairRequest(NEXT))
+        pump.world.sleep(2.0)
+        pump.forget()
+        assert pump.ask(PairRequest(bytes(16))).reason == NakReason.NOT_PAIRING, f"cut at {cut_ns} ns"
 
 
 @pytest.mark.parametrize("ends", ["reset", "power cut"])

@@ -5,15 +5,18 @@ from hypothesis import strategies as st
 
 import protocol
 from protocol import (
+    Alarm,
     BulkObject,
     BulkReader,
     CommandState,
     Commit,
+    FlexStep,
     Mode,
     Proposal,
     ProposeBolus,
     ProposeBridge,
     ProposeContinuous,
+    ProposeFlex,
     ProposePrime,
     ProposeTherapyClock,
     ProposeTrial,
@@ -25,6 +28,7 @@ FILLED_UL = 20_000.0
 BOLUSES = (ProposeBolus, ProposePrime)
 RATES = st.sampled_from([2.0, 10.0, 100.0, 777.0, 1000.0])
 VOLUMES = st.sampled_from([0.01, 0.5, 1.0, 1.01, 5.0, 20.0])
+MINUTES = (FlexStep(127, 0, 10.0), FlexStep(127, 1, 700.0), FlexStep(127, 2, 0.0), FlexStep(127, 3, 1000.0))
 PROPOSALS = st.one_of(
     st.builds(lambda rate: lambda number: ProposeContinuous(number, rate, 0), RATES),
     st.builds(lambda volume, rate: lambda number: ProposeBolus(number, volume, rate), VOLUMES, RATES),
@@ -32,6 +36,7 @@ PROPOSALS = st.one_of(
     st.builds(lambda volume, rate: lambda number: ProposeBridge(number, volume, rate, 10.0, 0), VOLUMES, RATES),
     st.builds(lambda rate, duration: lambda number: ProposeTrial(number, rate, duration, 0), RATES, st.integers(2, 90)),
     st.just(lambda number: ProposeTherapyClock(number, number, 0)),
+    st.just(lambda number: ProposeFlex(number, 0, MINUTES)),
 )
 IN_WRITE_NS = st.integers(0, 130_000_000)
 OFF_S = st.sampled_from([0.01, 0.5, 3.0])
@@ -135,7 +140,9 @@ class Story:
         turned = pump.head.counted_steps(pump.world.now_ns)
         assert turned_before <= status.steps <= turned + self.cuts * BLOCK
         assert abs(status.reservoir_ul - (FILLED_UL - status.steps * STEP_UL)) < 1e-6
-        assert status.alarms == 0
+        assert status.alarms in (0, Alarm.PROGRAMMING_INTERRUPTED)
+        if status.alarms:
+            assert status.mode in (Mode.STOPPED, Mode.BOLUS, Mode.PRIMING)
         assert pump.ask(protocol.SelfTestRequest(protocol.SelfTestItem.MEMORY)).failed == 0
         self.boots.append(status.boot_id)
         assert self.boots == sorted(self.boots)

@@ -61,7 +61,7 @@ def test_a_host_cannot_choose_the_minimum_rate(host, rate_ul_per_h):
 def test_a_bridge_gives_its_volume_and_goes_on_at_the_new_rate_whenever_it_is_reset(
     host, volume_ul, bridge_rate_ul_per_h, rate_ul_per_h, reset_after
 ):
-    pump = host()
+    pump = host(filled_ul=1e6)
     canonical, _ = pump.do(ProposeBridge(1, volume_ul, bridge_rate_ul_per_h, rate_ul_per_h, 0))
     start_s, before = pump.world.monotonic(), pump.head.counted_steps(pump.world.now_ns)
     assert canonical.volume_ul == pytest.approx(volume_ul, abs=0.0101)
@@ -215,8 +215,10 @@ def test_a_refill_is_what_the_operator_measured_and_ends_the_reservoir_alarms(ho
     assert pump.status().alarms == Alarm.LOW_RESERVOIR | Alarm.EMPTY_RESERVOIR
     pump.do(ProposeRefill(2, 2_500.0))
     status = pump.status()
-    assert (status.alarms, status.mode, status.active_command_id) == (0, Mode.CONTINUOUS, 1)
+    assert (status.alarms, status.mode, status.active_command_id) == (0, Mode.STOPPED, 0)
+    assert pump.result(1).state == CommandState.STOPPED
     assert status.reservoir_ul == pytest.approx(2_500.0, abs=0.02)
+    pump.do(ProposeContinuous(3, 1000.0, 0))
     pump.hear(0.1)
     assert [event.code for event in pump.hear(1790.0)] == []
     assert [event.code for event in pump.hear(20.0)] == [EventCode.LOW_RESERVOIR]

@@ -35,6 +35,7 @@ from protocol import (
     Severity,
     Status,
     Telemetry,
+    Tone,
     encode_frame,
     encode_payload,
 )
@@ -175,8 +176,8 @@ CHECKS: list[tuple[Message, str, list[str]]] = [
         Alarms(
             7,
             (
-                AlarmEntry(Alarm.LEASE_LOST, Severity.CRITICAL, 1, 0, 2**63, 65535, 2**32 - 1),
-                AlarmEntry(2**31, 77, 0, 1, 3, 4, 5),
+                AlarmEntry(Alarm.LEASE_LOST, Severity.CRITICAL, 1, 0, 2**63, 65535, 2**32 - 1, Tone.DUAL),
+                AlarmEntry(2**31, 77, 0, 1, 3, 4, 5, 200),
             ),
         ),
         "alarms",
@@ -188,6 +189,7 @@ CHECKS: list[tuple[Message, str, list[str]]] = [
             "m->entries[0].raised_at_us == UINT64_C(1) << 63",
             "m->entries[0].times == 65535 && m->entries[0].times > 0",
             "m->entries[0].silent_for_s == 4294967295u && m->entries[0].silent_for_s > 0",
+            "m->entries[0].tone == THECA_TONE_DUAL && m->entries[1].tone == 200 && m->entries[1].tone > 0",
             "m->entries[1].alarm == 0x80000000u && m->entries[1].alarm > 0",
             "m->entries[1].severity == 77 && m->entries[1].acknowledged == 1",
             "m->entries[1].raised_at_us == 3 && m->entries[1].times == 4 && m->entries[1].silent_for_s == 5",
@@ -364,7 +366,7 @@ def test_every_field_has_its_size_and_offset_asserted() -> None:
     assert "_Static_assert(offsetof(struct theca_propose_flex, steps_count) == 9, " in text
     assert "_Static_assert(offsetof(struct theca_propose_flex, steps) == 10, " in text
     assert "_Static_assert(sizeof(struct theca_propose_flex) == 10, " in text
-    assert "_Static_assert(sizeof(struct theca_alarm_entry) == 21, " in text
+    assert "_Static_assert(sizeof(struct theca_alarm_entry) == 22, " in text
 
 
 def test_every_name_in_the_header_is_defined_once() -> None:

@@ -163,7 +163,7 @@ def ends(fields: list[dict[str, Any]]) -> int:
 
 def test_a_message_is_seen_with_as_many_records_as_a_payload_holds_and_with_none(document) -> None:
     by_name = {message["name"]: message for message in document["messages"]}
-    for name, field, most in (("ProposeFlex", "steps", 45), ("Alarms", "entries", 23)):
+    for name, field, most in (("ProposeFlex", "steps", 45), ("Alarms", "entries", 22)):
         seen = {case["name"]: len(case["values"][field]) for case in by_name[name]["cases"]}
         assert seen["maximum"] == most
         assert seen["without records"] == 0

@@ -30,6 +30,7 @@ from protocol import (
     Severity,
     Status,
     Stop,
+    Tone,
     encode,
     encode_frame,
 )
@@ -186,8 +187,8 @@ def _assert_shows(show: str, field: dict[str, Any], raw: bytes, where: str) -> N
 def test_records_are_shown_one_by_one_with_names_and_values(dissect: Dissect) -> None:
     steps = (FlexStep(Day.MONDAY | Day.FRIDAY, 90, 12.5), FlexStep(Day.SUNDAY, 1439, 0.0))
     entries = (
-        AlarmEntry(Alarm.MOTOR_STALL, Severity.CRITICAL, 1, 0, 5_000_000, 2, 60),
-        AlarmEntry(Alarm.LOW_BATTERY, 9, 0, 1, 7, 1, 0),
+        AlarmEntry(Alarm.MOTOR_STALL, Severity.CRITICAL, 1, 0, 5_000_000, 2, 60, Tone.DUAL),
+        AlarmEntry(Alarm.LOW_BATTERY, 9, 0, 1, 7, 1, 0, 0),
     )
     flex, alarms, none = dissect(
         [
@@ -212,6 +213,7 @@ def test_records_are_shown_one_by_one_with_names_and_values(dissect: Dissect) ->
     assert _labels(alarms, prefix + "alarm") == ["0x00000010", "0x00000004"]
     assert _labels(alarms, prefix + "alarm.motor_stall") == ["True", "False"]
     assert _labels(alarms, prefix + "severity") == ["CRITICAL (1)", "Unknown (9)"]
+    assert _labels(alarms, prefix + "tone") == ["DUAL (2)", "SILENT (0)"]
     assert _labels(alarms, prefix + "raised_at_us") == ["5000000", "7"]
     assert _labels(none, "theca.alarms.entries_count") == ["0"]
     assert "theca.alarms.entries" not in none

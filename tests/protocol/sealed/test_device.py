@@ -150,6 +150,15 @@ def test_forged_frames_that_nobody_could_use_are_dropped_too(opened) -> None:
     assert opened.device.session.forged == 2
 
 
+def test_a_forged_or_replayed_frame_does_not_count_as_heard(opened) -> None:
+    opened.now = 5.0
+    assert opened.works()
+    opened.device.hears(encode_frame(Stop.TYPE, 9, b"", trailer=NOISE_TRAILER), 6.0)
+    opened.device.hears(opened.to_device[-1], 7.0)
+    assert (opened.device.session.forged, opened.device.session.replayed) == (1, 1)
+    assert opened.device.session.last_heard_s == 5.0
+
+
 def test_a_session_that_is_used_up_answers_no_more_and_a_new_one_opens(
     pair, counters, frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:

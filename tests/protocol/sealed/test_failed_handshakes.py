@@ -12,6 +12,8 @@ from protocol import (
     HelloRequest,
     Nak,
     NakReason,
+    StatusRequest,
+    Stop,
     StreamDecoder,
     encode,
     encode_frame,
@@ -128,6 +130,18 @@ def test_a_new_key_ends_the_session_the_handshake_and_the_rate_limit(opened) -> 
     assert not opened.device.session.is_sealed
     opened.host.key = OTHER_KEY
     assert opened.open().works()
+
+
+def test_what_was_let_in_under_another_key_is_not_taken_any_more(pair) -> None:
+    guard = pair.device.guard
+    guard.key = None
+    assert guard.takes(Stop.TYPE, is_sealed=False)
+    guard.key = TEST_KEY
+    assert (guard.takes(Stop.TYPE, is_sealed=False), guard.takes(StatusRequest.TYPE, is_sealed=False)) == (False, True)
+    pair.open()
+    assert guard.takes(Stop.TYPE, is_sealed=True)
+    guard.key = OTHER_KEY
+    assert not guard.takes(Stop.TYPE, is_sealed=True)
 
 
 def test_the_same_key_once_more_changes_nothing(opened) -> None:

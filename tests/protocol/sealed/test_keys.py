@@ -23,6 +23,8 @@ from protocol import (
     SessionKeys,
     StreamDecoder,
     derive_session_keys,
+    encode,
+    encode_frame,
     encode_payload,
     key_check,
 )
@@ -185,7 +187,12 @@ def test_no_repr_and_no_error_shows_a_key() -> None:
     handshake = HostHandshake(secret, HelloRequest(1, 0, 1), Hello(1, 0, bytes(8), 0, 512, 1, 0, "", "", ""), bytes(16))
     with pytest.raises(HandshakeFailed) as failed:
         handshake.accept(Handshake(bytes(16), bytes(8)))
-    texts = [repr(each) for each in (keys, handshake, PairRequest(secret), DeviceGuard(bytes, secret), failed.value)]
+    decoder = StreamDecoder()
+    (frame,) = decoder.feed(encode(PairRequest(secret)))
+    decoder.feed(encode_frame(PairRequest.TYPE, 1, secret + b"A"))
+    things = (keys, handshake, PairRequest(secret), DeviceGuard(bytes, secret), failed.value, frame, *decoder.rejects)
+    texts = [repr(each) for each in things]
+    assert "payload=…" in texts[-1]
     for part in (secret, keys.session_id, keys.to_device, keys.to_host):
         for text in texts:
             assert repr(part)[2:-1] not in text
