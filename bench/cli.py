@@ -15,6 +15,7 @@ from bench.cli_campaign import campaign
 from bench.cli_doses import doses
 from bench.cli_keys import keys, pair
 from bench.cli_protocol import protocol
+from bench.cli_simulate import simulate
 from bench.cli_wire import wire
 from bench.exit_codes import EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, print_json, tell
 
@@ -136,6 +137,7 @@ cli.add_command(doses)
 cli.add_command(keys)
 cli.add_command(pair)
 cli.add_command(protocol)
+cli.add_command(simulate)
 cli.add_command(wire)
 
 

@@ -1,4 +1,7 @@
-"""The bridge to the mock: a station simulated in process, and the truth about it once it is closed."""
+"""The bridge to the mock: a station simulated in process, and the truth about it once it is closed.
+
+And a pump's whole life in a body, whose truth is shown by design: no procedure takes part in that.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,15 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bench.simulate.life import Life, Note, Outcome
 from bench.toml_file import FileError
 from driver.file_lock import LockHeld
 from firmware_mock import Scenario, World
+from firmware_mock.expectations import expectations, outcomes
+from firmware_mock.implant import Implant
+from firmware_mock.implant_events import schedule_implant_events
 from firmware_mock.ledger import Truth
 from firmware_mock.physics.certificates import RigFactMissing
 from firmware_mock.scenario import ScenarioError
@@ -111,3 +120,36 @@ class SimulatedStation:
 
     def _note_arrival(self) -> None:
         self._arrived = True
+
+
+def simulate_life(scenario: str, *, model: str | None = None, days: float | None = None, seed: int = 0) -> Life:
+    """Run a scenario of a pump in a body; `model` and `days` take the place of its own.
+
+    Raises:
+        FileError: the scenario is missing or wrong, or it is not one of a pump in a body.
+        ProfileError: the pump model's file is missing or wrong.
+    """
+    try:
+        world = World(seed=seed, scenario=Scenario.load(scenario))
+        implant = Implant(world, model=model, days=days)
+        schedule_implant_events(implant)
+        expectations(world.scenario)
+        implant.run()
+        is_its_own = model is None and (days is None or days == implant.scenario_days)
+        seen = outcomes(world.scenario, implant.record) if is_its_own else []
+    except ScenarioError as error:
+        raise FileError(str(error)) from error
+    record = implant.record
+    return Life(
+        scenario=world.scenario.name,
+        about=world.scenario.about,
+        sources=world.scenario.sources,
+        model=implant.profile.name,
+        days=implant.days,
+        seed=seed,
+        columns={name: np.array(column, dtype=np.float64) for name, column in record.columns.items()},
+        notes=tuple(Note(note.time_s, note.who, note.text) for note in record.notes),
+        outcomes=tuple(Outcome(outcome.expected, outcome.seen, outcome.found) for outcome in seen),
+        conservation_error=implant.infusion.balance().error,
+        trace_hash=world.trace_hash(),
+    )

@@ -17,20 +17,42 @@ class ScenarioError(ValueError):
     """A scenario file is wrong; the message names file, key and cure."""
 
 
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A safety property that a scenario breaks, by its identifier, and why nothing can hold it there."""
+
+    property: str
+    why: str
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """Tables by component (`[balance]`, `[vessel]`, `[pump]`, ...) and timed `[[events]]`."""
+    """Tables by component (`[balance]`, `[vessel]`, `[pump]`, ...) and timed `[[events]]`.
+
+    `sources` say where its figures are from, `breaks` which safety properties fail in it, `expected` what must be seen.
+    `file` is what it was read from, empty for one made in a script.
+    """
 
     name: str = "ideal"
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: tuple[dict[str, Any], ...] = ()
+    file: str = ""
+    about: str = ""
+    sources: tuple[str, ...] = ()
+    breaks: tuple[Breach, ...] = ()
+    expected: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def where(self) -> str:
+        """How messages call it."""
+        return f"{self.file}: scenario {self.name}" if self.file else f"scenario {self.name}"
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Scenario:
         """A scenario by file path, or by the name of a shipped one.
 
         Raises:
-            ScenarioError: there is no such file, or it is not TOML.
+            ScenarioError: there is no such file, it is not TOML, or one of its own keys is no such thing.
         """
         source, text = find_text(name_or_path, "scenarios")
         if text is None:
@@ -39,10 +61,19 @@ class Scenario:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ScenarioError(f"{source}: not valid TOML: {error}") from error
-        events = tuple(tables.pop("events", ()))
         name = str(tables.pop("name", Path(source).stem))
-        tables.pop("about", None)
-        return cls(name, tables, events)
+        return cls(
+            name,
+            file=source,
+            events=_listed(source, tables, "events", dict, "a list of [[events]]"),
+            about=str(tables.pop("about", "")).strip(),
+            sources=_listed(source, tables, "sources", str, "a list of texts"),
+            breaks=tuple(
+                _breach(source, entry) for entry in _listed(source, tables, "breaks", dict, "a list of tables")
+            ),
+            expected=_listed(source, tables, "expected", dict, "a list of [[expected]]"),
+            tables=_only_tables(source, tables),
+        )
 
     def section(self, name: str, kind: type[T]) -> T:
         """The table of one component as the frozen dataclass `kind`; absent keys take its defaults, all at rest.
@@ -57,19 +88,19 @@ class Scenario:
         for key, value in table.items():
             if key not in known:
                 keys = ", ".join(sorted(known))
-                raise ScenarioError(f"scenario {self.name}: [{name}] has no key {key!r}; known: {keys}")
+                raise ScenarioError(f"{self.where}: [{name}] has no key {key!r}; known: {keys}")
             wanted = hints[key]
             if wanted is float and isinstance(value, int) and not isinstance(value, bool):
                 value = float(value)
             if wanted in (float, int, bool, str) and type(value) is not wanted:
-                raise ScenarioError(f"scenario {self.name}: [{name}] {key} = {value!r} is not a {wanted.__name__}")
+                raise ScenarioError(f"{self.where}: [{name}] {key} = {value!r} is not a {wanted.__name__}")
             if wanted is float and not isfinite(value):
-                raise ScenarioError(f"scenario {self.name}: [{name}] {key} = {value} is not a finite number")
+                raise ScenarioError(f"{self.where}: [{name}] {key} = {value} is not a finite number")
             values[key] = value
         try:
             return kind(**values)
         except ScenarioError as error:
-            raise ScenarioError(f"scenario {self.name}: {error}") from None
+            raise ScenarioError(f"{self.where}: {error}") from None
 
     def check_tables(self, known: set[str]) -> None:
         """Refuse a table that no component reads.
@@ -80,4 +111,26 @@ class Scenario:
         for name in self.tables:
             if name not in known:
                 tables = ", ".join(sorted(known))
-                raise ScenarioError(f"scenario {self.name}: no component reads [{name}]; known: {tables}")
+                raise ScenarioError(f"{self.where}: no component reads [{name}]; known: {tables}")
+
+
+def _listed(source: str, tables: dict[str, Any], key: str, kind: type[T], wanted: str) -> tuple[T, ...]:
+    value = tables.pop(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise ScenarioError(f"{source}: {key} = {value!r} must be {wanted}")
+    return tuple(value)
+
+
+def _breach(source: str, entry: dict[str, Any]) -> Breach:
+    if set(entry) != {"property", "why"} or not all(isinstance(text, str) and text for text in entry.values()):
+        raise ScenarioError(f'{source}: breaks has {entry!r}; each is {{property = "SP-…", why = "…"}}')
+    return Breach(entry["property"], entry["why"])
+
+
+def _only_tables(source: str, tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise ScenarioError(
+                f"{source}: {key} = {value!r} is no key of a scenario; known: about, breaks, name, sources, and tables"
+            )
+    return tables

@@ -10,29 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from firmware_mock.events import schedule_events
-from firmware_mock.firmware.clock import DeviceClock
-from firmware_mock.firmware.motor import Motor
-from firmware_mock.firmware.pump import PumpFirmware
 from firmware_mock.instruments.balance import Balance
 from firmware_mock.instruments.check_weight import CheckWeight
 from firmware_mock.instruments.mt_sics import MtSics
 from firmware_mock.instruments.operator import Hand
 from firmware_mock.instruments.thermohygrometer import Thermohygrometer
-from firmware_mock.physics.battery import battery_of
 from firmware_mock.physics.certificates import rig_text
 from firmware_mock.physics.effects import LineEffects, PumpEffects
 from firmware_mock.physics.environment import RoomAir
-from firmware_mock.physics.head import Head
 from firmware_mock.physics.line import Line
-from firmware_mock.physics.reservoir import Reservoir
-from firmware_mock.physics.thermostat import HeadThermometer, Thermostat
 from firmware_mock.physics.vessel import Vessel
 from firmware_mock.physics.water import liquid_relative_density
 from firmware_mock.ports import Port
+from firmware_mock.pump_parts import pump_parts, simulated_model
 from firmware_mock.scenario import Scenario
 from firmware_mock.world import World
 from protocol.messages import SERIAL_NUMBER_BYTES
-from protocol.profile import Metering, ModelProfile, load_model, model_names
 from protocol.shipped import find_text
 
 SCENARIO_TABLES = {"pump", "line", "balance", "vessel", "air", "operator"}
@@ -90,13 +83,11 @@ class Station:
         effects = world.scenario.section("pump", PumpEffects)
         self.world = world
         self.ports: dict[str, Port] = {}
-        profile = _simulated_model(rig)
+        profile = simulated_model(rig_text(rig, "pump", "model"), "rig file: [pump] model", StationError)
 
         self.air = RoomAir(world)
-        thermostat = Thermostat(world, profile.head_temperature_c, effects)
-        self.head = Head(world, profile, effects, thermostat)
-        filled_ul = profile.reservoir_volume_ul * effects.reservoir_fill_pct / 100.0
-        self.reservoir = Reservoir(filled_ul * (1.0 + effects.reservoir_overfill_pct / 100.0))
+        parts, self.reservoir = pump_parts(world, profile, effects, rig)
+        self.head = parts.head
         self.line = Line(
             world,
             self.head,
@@ -108,18 +99,10 @@ class Station:
         )
         self.vessel = Vessel(world, rig, self.air, self.line.mass_out_mg)
 
-        clock = DeviceClock(world, effects)
-        battery = battery_of(profile, effects.battery_used_pct)
-        self.firmware = PumpFirmware(
+        self.firmware = parts.powered_up(
             world,
             self._port(rig, "pump"),
-            profile,
-            Motor(world, self.head, battery, clock),
-            clock,
-            battery,
-            HeadThermometer(world, thermostat, rig),
             serial_number=_serial_number(rig),
-            filled_ul=filled_ul,
             starts_utc_s=_start_utc_s(rig),
             key=key,
         )
@@ -156,18 +139,6 @@ class Station:
             raise StationError(f'rig file: [{device}] port = "{address}" is taken by another device; name another')
         self.ports[name] = Port(self.world, name, baud=baud)
         return self.ports[name]
-
-
-def _simulated_model(rig: Mapping[str, Any]) -> ModelProfile:
-    model = rig_text(rig, "pump", "model")
-    profile = load_model(model)
-    if profile.metering is not Metering.PERISTALTIC:
-        simulated = [name for name in model_names() if load_model(name).metering is Metering.PERISTALTIC]
-        raise StationError(
-            f'rig file: [pump] model = "{model}" cannot be simulated: its metering is {profile.metering}, and only '
-            f"{Metering.PERISTALTIC} pumps are; take one of {', '.join(simulated)}"
-        )
-    return profile
 
 
 def _serial_number(rig: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ class World:
     """A discrete-event simulation that fits the driver's `Clock` (`monotonic`, `sleep`) structurally.
 
     One thread, no ticks: between events every quantity is a formula of time. `served_speed` is how many virtual
-    seconds pass in one wall second while the world is served; link-facing time-outs are multiplied by it.
+    seconds pass in one wall second while the world is served; link-facing time-outs are multiplied by it. `observers`
+    are called after each event; they look and change nothing.
     """
 
     def __init__(self, *, seed: int = 0, scenario: Scenario | None = None) -> None:
@@ -47,6 +48,7 @@ class World:
         self.now_ns = 0
         self.served_speed = 1.0
         self.ledger = Ledger()
+        self.observers: list[Callable[[], None]] = []
         self._heap: list[tuple[int, int, Event]] = []
         self._most_events = _FEW_EVENTS
         self._order = count()
@@ -103,12 +105,15 @@ class World:
 
         Returns whether the condition held (False without one); time then stands at that event, else at `time_ns`.
         """
+        observers = self.observers
         while (due_ns := self.next_event_ns()) is not None and due_ns <= time_ns:
             event = heapq.heappop(self._heap)[2]
             callback, event.callback = event.callback, None
             self.now_ns = due_ns
             if callback is not None:
                 callback()
+            for look in observers:
+                look()
             if until is not None and until():
                 return True
         self.now_ns = max(self.now_ns, time_ns)

@@ -11,7 +11,8 @@ from bench.campaign.claims import DONE, NOT_STARTED, UNCERTAIN, Claim
 from bench.campaign.host import claim_of
 from driver import CalibrationMismatch, CalibrationUnverified, Dose, DoseNotStarted, DoseUncertain, DriverError, Pump
 from driver.clock import Clock
-from driver.therapy import Bridge, Continuous, MinimumRate, Trial
+from driver.settings import BolusLimits
+from driver.therapy import Bridge, Continuous, Flex, FlexStep, MinimumRate, Trial
 from protocol import OnLeaseLoss
 
 STEP_VOLUME_UL = 0.01
@@ -106,6 +107,7 @@ class Teller:
 class SweptCommand:
     """A command: its script, what the host before has done, and what of it the judge has to know.
 
+    `prepare` is what a host before has set, `basal` whether it has left a rate running.
     `steps` is how many are asked for: of a bolus, of the first part of a bridge, of a trial. `lease_s` is how long the
     control lease may outlive its holder. `is_in_doubt`: the pump has forgotten an earlier dose, and runs for another
     host. `must_stop`: STOP is to be confirmed whatever happens.
@@ -116,6 +118,7 @@ class SweptCommand:
     script: Callable[[Teller], None]
     steps: int = 0
     basal: bool = False
+    prepare: Callable[[Pump], object] | None = None
     lease_s: float = 0.0
     is_in_doubt: bool = False
     must_stop: bool = False
@@ -153,6 +156,26 @@ def _minimum_rate(host: Teller) -> None:
     host.give(lambda: host.pump.start(MinimumRate()))
     host.wait(300.0)
     host.ask()
+
+
+def _flex(host: Teller) -> None:
+    host.give(lambda: host.pump.start(Flex((FlexStep(0, 720.0), FlexStep(720, 720.0)))))
+    host.wait(2.0)
+    host.ask()
+    host.stop()
+    host.ask()
+
+
+def _patient_bolus(host: Teller) -> None:
+    host.give(lambda: host.pump.patient_bolus())
+
+
+def _limit_patient_bolus(pump: Pump) -> object:
+    return pump.write_patient_bolus_limits(BolusLimits(STEPS * STEP_VOLUME_UL, 900.0, 300, 1, 3600, 100.0))
+
+
+def _set_clock(pump: Pump) -> object:
+    return pump.set_therapy_clock(SET_TO)
 
 
 def _bridge(host: Teller) -> None:
@@ -202,6 +225,8 @@ _COMMANDS = (
     SweptCommand("prime", Moves.ONCE, _prime, STEPS),
     SweptCommand("continuous", Moves.ON, _continuous),
     SweptCommand("minimum-rate", Moves.ON, _minimum_rate),
+    SweptCommand("flex", Moves.ON, _flex, prepare=_set_clock),
+    SweptCommand("patient-bolus", Moves.ONCE, _patient_bolus, STEPS, basal=True, prepare=_limit_patient_bolus),
     SweptCommand("bridge", Moves.ON, _bridge, STEPS),
     SweptCommand("trial", Moves.ON, _trial, STEPS),
     SweptCommand("leased", Moves.ON, _leased, lease_s=LEASE_S),

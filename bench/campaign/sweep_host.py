@@ -168,7 +168,9 @@ class Process:
 
 
 class ProcessTransport:
-    """A transport as a process uses it; half a write is the first half of its bytes."""
+    """A simulated transport as a process uses it; half a write is the first half of its bytes."""
+
+    is_simulated = True
 
     def __init__(self, process: Process, transport: Transport) -> None:
         self._process = process

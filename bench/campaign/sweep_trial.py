@@ -142,9 +142,13 @@ class _Run:
             if not all(port.has_acted()):
                 raise ValueError("the evidence was not destroyed, so there is no dose in doubt to begin with")
             port.disarm()
-        if self._command.basal:
+        if self._command.basal or self._command.prepare is not None:
             disk = Disk() if self._command.is_in_doubt else self._disk
-            self._open(port.connect(), port.clock, disk).start(Continuous(BASAL_UL_PER_H))
+            pump = self._open(port.connect(), port.clock, disk)
+            if self._command.prepare is not None:
+                self._command.prepare(pump)
+            if self._command.basal:
+                pump.start(Continuous(BASAL_UL_PER_H))
         self._known_id = max(committed_ids(self._disk), default=0)
 
     def _give(self) -> None:

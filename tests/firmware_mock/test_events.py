@@ -3,10 +3,11 @@
 import pytest
 
 from firmware_mock import Scenario, World
+from firmware_mock.clinic import Clinic, Order
 from firmware_mock.ports import PortUnplugged
 from firmware_mock.scenario import ScenarioError
 from firmware_mock.station import Station
-from protocol import HelloRequest, StreamDecoder, encode
+from protocol import EventCode, HelloRequest, OnLeaseLoss, ProposeContinuous, StreamDecoder, encode
 
 
 def station_with(*events):
@@ -78,6 +79,47 @@ def test_a_stall_holds_the_rotor_for_as_long_as_it_says():
     assert (seen["event.stall"], seen["event.stall_ended"]) == (1, 1)
 
 
+def test_a_field_holds_the_rotor_until_it_has_recovered():
+    station = station_with({"at_h": 1.0, "do": "mri", "for_s": 600.0, "restart_after_s": 300.0})
+    station.world.sleep(3599.0)
+    station.head.run(36_000_000_000)
+    station.world.sleep(2.0)
+    steps = station.head.counted_steps(station.world.now_ns)
+    station.world.sleep(890.0)
+    assert station.head.counted_steps(station.world.now_ns) == steps
+    station.world.sleep(100.0)
+    assert station.head.counted_steps(station.world.now_ns) > steps
+    seen = evidence(station)
+    assert (seen["event.mri"], seen["event.mri_left"], seen["event.mri_ended"]) == (1, 1, 1)
+
+
+def test_a_rotor_slips_and_a_stroke_changes_for_as_long_as_they_say():
+    station = station_with(
+        {"at_h": 1.0, "do": "slip", "made_pct": 50.0, "for_h": 1.0},
+        {"at_h": 3.0, "do": "change_stroke", "by_pct": 20.0, "for_h": 1.0},
+    )
+    station.head.run(36_000_000_000)
+    steps, volumes_ul = [], []
+    for _ in range(5):
+        before = station.head.counted_steps(station.world.now_ns), station.line.pumped_mg(station.world.now_ns)
+        station.world.sleep(3600.0)
+        steps.append(station.head.counted_steps(station.world.now_ns) - before[0])
+        volumes_ul.append(station.line.pumped_mg(station.world.now_ns) - before[1])
+    assert steps == pytest.approx([100_000, 50_000, 100_000, 100_000, 100_000], abs=2)
+    assert [volume / volumes_ul[0] for volume in volumes_ul] == pytest.approx([1.0, 0.5, 1.0, 1.2, 1.0], abs=1e-3)
+
+
+def test_a_magnet_suspends_infusion_and_hands_it_back_unless_the_switch_sticks():
+    for sticks in (0, 1):
+        station = station_with({"at_h": 1.0, "do": "telemetry", "for_s": 60.0, "sticks": sticks})
+        told = []
+        station.firmware.on_event = lambda event, told=told: told.append(event.code)
+        clinic = Clinic(station.world, station.ports["pump"], lambda text: None)
+        clinic.wants(Order("continuous", lambda id_: ProposeContinuous(id_, 20.0, OnLeaseLoss.CONTINUE)))
+        station.world.sleep(3700.0)
+        assert told == [EventCode.STARTED, EventCode.SUSPENDED, *([] if sticks else [EventCode.RESUMED])]
+
+
 def test_an_event_that_did_not_come_left_no_evidence():
     station = station_with({"at_h": 1.0, "do": "unplug", "port": "pump"})
     station.world.sleep(3000.0)
@@ -89,7 +131,7 @@ def test_an_event_that_did_not_come_left_no_evidence():
     [
         (
             {"at_h": 1.0, "do": "explode"},
-            "scenario test: event 1: do = 'explode' is unknown; known: overload, plug, power_cut, reboot, stall, ",
+            "scenario test: event 1: do = 'explode' is unknown; known: break_part, change_stroke, mri, overload, ",
         ),
         ({"at_h": 1.0}, "do = None is unknown"),
         ({"at_h": 1.0, "do": "unplug", "prt": "pump"}, r"event 1 \(unplug\) has no key 'prt'; known: at_h, do, port"),

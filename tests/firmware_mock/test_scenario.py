@@ -64,6 +64,36 @@ def test_a_file_gives_name_tables_and_events(tmp_path):
     assert scenario.events == ({"at_h": 1, "do": "unplug"},)
 
 
+def test_a_file_tells_what_it_breaks_expects_and_is_from(tmp_path):
+    file = tmp_path / "own.toml"
+    file.write_text(
+        'sources = ["a paper"]\nbreaks = [{ property = "SP-28", why = "it is dead" }]\n'
+        "[[expected]]\nany_alarm = false\n"
+    )
+    scenario = Scenario.load(file)
+    assert (scenario.file, scenario.sources) == (str(file), ("a paper",))
+    assert [(breach.property, breach.why) for breach in scenario.breaks] == [("SP-28", "it is dead")]
+    assert scenario.expected == ({"any_alarm": False},)
+    assert scenario.where == f"{file}: scenario own"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('breaks = ["SP-28"]', r"own\.toml: breaks = \['SP-28'\] must be a list of tables"),
+        ('breaks = [{ property = "SP-28" }]', r"own\.toml: breaks has .*; each is {property = \"SP-…\", why = \"…\"}"),
+        ("sources = [1]", r"own\.toml: sources = \[1\] must be a list of texts"),
+        ("events = 3", r"own\.toml: events = 3 must be a list of \[\[events\]\]"),
+        ("dayz = 3", r"own\.toml: dayz = 3 is no key of a scenario; known: about, breaks, name, sources, and tables"),
+    ],
+)
+def test_a_wrong_key_of_a_file_is_named_with_its_cure(tmp_path, text, said):
+    file = tmp_path / "own.toml"
+    file.write_text(text + "\n")
+    with pytest.raises(ScenarioError, match=said):
+        Scenario.load(file)
+
+
 def test_a_shipped_scenario_is_found_by_name():
     assert Scenario.load("good-laboratory").name == "good-laboratory"
 

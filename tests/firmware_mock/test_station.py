@@ -159,3 +159,11 @@ def test_a_rig_file_that_is_missing_broken_or_real_is_named(tmp_path):
 def test_an_unknown_scenario_table_is_refused():
     with pytest.raises(ScenarioError, match=r"no component reads \[pomp\]"):
         Station.from_rig_file("sim", World(scenario=Scenario("test", {"pomp": {}})))
+
+
+def test_a_pump_that_had_served_before_the_scenario_began_ends_its_service_that_much_sooner():
+    rig = read_rig("sim")
+    world = World(scenario=Scenario("old", {"pump": {"implanted_days_before": 7 * 365.25}}))
+    station = Station.from_rig_file(rig, world)
+    world.sleep(1.0)
+    assert station.firmware.inside.nvram.memory.conditions.service_over

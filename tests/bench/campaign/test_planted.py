@@ -14,6 +14,7 @@ from bench.campaign.trial import DEVICE_FAULTS, LINK_FAULTS
 ROOT = Path(__file__).parents[3]
 FEW_DOSES = 400
 LAYERS = ["driver", "session", "pump"]
+pytestmark = pytest.mark.usefixtures("unwatched")
 
 
 @pytest.fixture(scope="module")
