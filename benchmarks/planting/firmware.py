@@ -17,6 +17,7 @@ from firmware_mock.firmware.lease import ControlLease
 from firmware_mock.firmware.memory import Run
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.nvram import Nvram
+from firmware_mock.firmware.outcomes import Outcomes
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
 from planting.bug import Swap, bug, instead
@@ -43,12 +44,12 @@ def volatile_ids() -> Iterable[Swap]:
     OPEN,
 )
 def results_by_4_bits() -> Iterable[Swap]:
-    def result(original: Any, therapy: Therapy, command_id: int) -> CommandResult:
-        ended = therapy._nvram.memory.results
+    def result(original: Any, outcomes: Outcomes, command_id: int) -> CommandResult:
+        ended = outcomes._nvram.memory.results
         alike = [it.command_id for it in ended if it.command_id % 16 == command_id % 16]
-        return structs.replace(original(therapy, alike[-1] if alike else command_id), command_id=command_id)
+        return structs.replace(original(outcomes, alike[-1] if alike else command_id), command_id=command_id)
 
-    yield instead(Therapy, "result", result)
+    yield instead(Outcomes, "told", result)
 
 
 @bug(
@@ -107,7 +108,7 @@ def commit_by_token_alone() -> Iterable[Swap]:
     def commit(original: Any, it: Dosing, message: Commit) -> CommandResult:
         if it._tokens.pending is not None and it._tokens.pending.token == message.token:
             it._tokens.redeem(message).carry_out(message.token)
-        return it._therapy.result(message.command_id)
+        return it._outcomes.told(message.command_id)
 
     yield instead(Tokens, "redeem", redeem)
     yield instead(Tokens, "kill", lambda original, it: None)
@@ -122,18 +123,18 @@ def commit_by_token_alone() -> Iterable[Swap]:
     quick=False,
 )
 def forgotten_by_number() -> Iterable[Swap]:
-    def result(original: Any, therapy: Therapy, command_id: int) -> CommandResult:
-        found: CommandResult = original(therapy, command_id)
-        is_low = found.state == CommandState.UNKNOWN and command_id <= therapy._nvram.memory.last_command_id
+    def result(original: Any, outcomes: Outcomes, command_id: int) -> CommandResult:
+        found: CommandResult = original(outcomes, command_id)
+        is_low = found.state == CommandState.UNKNOWN and command_id <= outcomes._nvram.memory.last_command_id
         return structs.replace(found, state=CommandState.FORGOTTEN) if is_low else found
 
-    yield instead(Therapy, "result", result)
+    yield instead(Outcomes, "told", result)
 
 
 @bug("token-survives-question", "Asking for a command's result leaves its token good.", "late drop-request", NOT)
 def token_survives_question() -> Iterable[Swap]:
     def result(original: Any, it: Dosing, request: CommandResultRequest) -> CommandResult:
-        return it._therapy.result(request.command_id)
+        return it._outcomes.told(request.command_id)
 
     yield instead(Dosing, "result", result)
 
@@ -196,11 +197,11 @@ def cut_forgets_steps() -> Iterable[Swap]:
 
 @bug("bounds-inverted", "The bounds of what was delivered change places.", "power-cut", OPEN, OUTSIDE)
 def bounds_inverted() -> Iterable[Swap]:
-    def result(original: Any, therapy: Therapy, run: Run, state: CommandState) -> Any:
-        ended = original(therapy, run, state)
+    def result(original: Any, outcomes: Outcomes, run: Run, state: CommandState) -> Any:
+        ended = original(outcomes, run, state)
         return replace(ended, delivered_low_ul=ended.delivered_high_ul, delivered_high_ul=ended.delivered_low_ul)
 
-    yield instead(Therapy, "_result", result)
+    yield instead(Outcomes, "of_counted", result)
 
 
 @bug(
@@ -285,7 +286,7 @@ def bolus_resumes() -> Iterable[Swap]:
 @bug("bolus-never-ends", "A reset stops the motor and leaves the bolus as running.", "reboot", OPEN)
 def bolus_never_ends() -> Iterable[Swap]:
     def after_reset(original: Any, therapy: Therapy, boot_id: int, low_steps: int, high_steps: int) -> None:
-        therapy._write(replace(therapy._nvram.memory, boot_id=boot_id))
+        therapy._outcomes.write(replace(therapy._nvram.memory, boot_id=boot_id))
 
     yield instead(Therapy, "after_reset", after_reset)
 
@@ -337,7 +338,7 @@ def inverted_suspend() -> Iterable[Swap]:
 def basal_lost_at_reset() -> Iterable[Swap]:
     def after_reset(original: Any, therapy: Therapy, *arguments: Any) -> None:
         original(therapy, *arguments)
-        therapy._write(replace(therapy._nvram.memory, therapy=None))
+        therapy._outcomes.write(replace(therapy._nvram.memory, therapy=None))
 
     yield instead(Therapy, "after_reset", after_reset)
 
