@@ -67,6 +67,7 @@ def doses(
 )
 @click.option("--by", required=True, help="Your name: it stays on record.")
 @click.option("--because", required=True, help="How it is known what was delivered: it stays on record.")
+@click.option("--pump-lost", is_flag=True, help="A pending dose too: its pump can never be asked again.")
 @_journal_option
 @_pump_option
 @click.option("--json", "as_json", is_flag=True, help="Print the dose as JSON.")
@@ -78,13 +79,15 @@ def resolve(
     volume_ul: tuple[float, float] | None,
     by: str,
     because: str,
+    pump_lost: bool,
     journal: Path | None,
     serial_number: str | None,
     as_json: bool,
 ) -> None:
     """Say by name what a dose is taken as whose end no pump tells. Ask the pump first, by opening it: it may know.
 
-    Partly needs --volume-ul. Only an uncertain or pending dose can be resolved.
+    Partly needs --volume-ul. Only an uncertain dose can be resolved; a pending one is the pump's to tell, and needs
+    --pump-lost.
     """
     from driver.dose_list import read_doses
     from driver.journal import Journal
@@ -96,7 +99,7 @@ def resolve(
         file = Journal.in_file(pump.path)
         file.bind(pump.serial_number)
         try:
-            file.resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul)
+            file.resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul, pump_lost=pump_lost)
         finally:
             file.release()
         resolved = next(dose for dose in read_doses(pump.path).doses if dose.id == id_)

@@ -167,10 +167,11 @@ class Dosing:
         """An operator takes a command whose end is not known on their name; it is still stopped on leaving.
 
         Raises:
-            ValueError: its end is known, or what the operator says cannot be.
+            ValueError: its end is known, it runs, or what the operator says cannot be.
             JournalError: it could not be noted, so nothing has changed.
         """
-        self._journal.resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul)
+        cannot_tell = id_ in self.uncertain
+        self._journal.resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul, pump_lost=cannot_tell)
         self.uncertain.pop(id_, None)
 
     def _commit(self, id_: int, commit: Commit) -> Dose:
@@ -210,7 +211,7 @@ class Dosing:
         if state != CommandState.RUNNING and state not in _FINAL:
             raise self._doubt(id_, f"the pump answers with the unknown state {state}", state)
         entry = self._journal.entry(id_)
-        if entry is not None and entry.token not in (None, result.token):
+        if entry is not None and entry.token != result.token:
             if result.token == 0:
                 raise self._doubt(id_, "the pump does not tell whose proposal became of it", state)
             denial = f"another host took command {id_} first, so this one was not carried out and never will be"

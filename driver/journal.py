@@ -20,7 +20,8 @@ from urllib.parse import quote
 from driver.dose import DoseState
 from driver.errors import JournalError, JournalForeign, JournalLocked
 from driver.file_lock import LockHeld
-from driver.journal_file import HIGHEST_ID, RESOLVED, VERSION, Contents, Entry, Tail, line_of, read_contents
+from driver.journal_file import HIGHEST_ID, RESOLVED, VERSION, Contents, Entry, Tail, read_contents
+from driver.journal_line import line_of
 from driver.resolving import resolution
 from driver.storage import Lock, RealStorage, Storage
 
@@ -132,7 +133,7 @@ class Journal:
                 "have the pump's memory looked at",
             )
         self.highest_id = max(self.highest_id, device_last_id) + 1
-        commit_bytes = 2 * len(line_of(values)) + _ROOM_BESIDE_VALUES_BYTES
+        commit_bytes = 2 * len(line_of({"values": values})) + _ROOM_BESIDE_VALUES_BYTES
         kept = self._room_for_open() + ROOM_PER_DOSE_BYTES + commit_bytes
         self._append("intent", kept, id=self.highest_id, kind=kind, asked=dict(values))
         return self.highest_id
@@ -162,17 +163,20 @@ class Journal:
         because: str,
         as_: DoseState | str = DoseState.DELIVERED,
         volume_ul: tuple[float, float] | None = None,
+        pump_lost: bool = False,
     ) -> None:
         """Note what an operator, by name, takes a command as whose end is not known, and why.
 
         Raises:
-            ValueError: its end is known, or what the operator says cannot be; see `resolution`.
+            ValueError: its end is known, the pump is to be asked, or what the operator says cannot be: `resolution`.
             JournalError: it could not be written; what was known before still holds.
         """
         entry = self._contents.entries.get(id_)
         if entry is None:
             raise ValueError(f"command {id_} is not in {self.path}")
-        taken_as, low_ul, high_ul = resolution(id_, entry, by=by, because=because, as_=as_, volume_ul=volume_ul)
+        taken_as, low_ul, high_ul = resolution(
+            id_, entry, by=by, because=because, as_=as_, volume_ul=volume_ul, pump_lost=pump_lost
+        )
         said: dict[str, Any] = {"as": taken_as.value, "by": by, "because": because, "delivered_low_ul": low_ul}
         if math.isfinite(high_ul):
             said["delivered_high_ul"] = high_ul
@@ -232,7 +236,7 @@ class Journal:
             new.insert(0, self._stamped("journal", version=VERSION))
         if self._tail.torn_line:
             new.insert(0, self._stamped("torn"))
-        data = (("\n" if self._tail.is_line_open else "") + "".join(map(line_of, new))).encode()
+        data = (b"\n" if self._tail.is_line_open else b"") + b"".join(map(line_of, new))
         try:
             self._keep_room(len(data) + kept_bytes)
             self._is_tail_known = False

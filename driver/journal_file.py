@@ -5,15 +5,15 @@ intent   an id is taken, before PROPOSE
 commit   the canonical values and the proposal's token, before COMMIT: from here on it may have been carried out
 outcome  what is known to have become of it
 stop     a STOP, after it was sent
-torn     the line before was cut short by a crash or a full disk; what it would have told was never acted on
+torn     the line before was cut short by a crash or a full disk
 
-Empty lines at the end are room kept for what is to come. What a crash leaves of a record is its beginning, or what lies
-behind a gap of such lines; a line that is unreadable in another way was whole once and acted on, and is never forgiven.
+Each line ends in a CRC-32C over its bytes before that, so every flip of one or two bits in it, and every burst of up to
+32, is noticed. Empty lines at the end are room kept for what is to come. How what a crash leaves is told from damage is
+in `driver.journal_line`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,22 +23,22 @@ import msgspec
 
 from driver.dose import DoseState, ended_early, most_ul
 from driver.errors import JournalError, JournalForeign
+from driver.journal_line import is_cut_short, mended, parsed, without_crc
 
-VERSION = 1
+VERSION = 2
 HIGHEST_ID = 2**64 - 1
 RESOLVED = "resolved"
 FINAL_STATES = frozenset({"done", "stopped", "interrupted", "failed", "refused", "not_started", RESOLVED})
 
 _Values = dict[str, int | float | list[dict[str, int | float]]]
-_OF_NUMBERS = b"-+.0123456789eE"
 
 
 @dataclass(slots=True)
 class Entry:
     """A dosing command: its kind, when its id was taken, what was asked for, and the last that is known of it.
 
-    `values` are the canonical ones, None where it was never committed; `token` is None where none was noted. `low_ul`
-    and `high_ul` are the last bounds noted. `by`, `because` and `taken_as` are an operator's.
+    `values`, the canonical ones, and `token` are None where it was never committed. `low_ul` and `high_ul` are the last
+    bounds noted. `by`, `because` and `taken_as` are an operator's.
     """
 
     kind: str
@@ -83,19 +83,24 @@ class Entry:
 class Tail:
     """Where the next record goes, in bytes, and how much room is kept behind.
 
-    `torn_line` counts from 1 and is 0 where the file's end is whole.
+    `torn_line` counts from 1 and is 0 where the file's end is whole; `is_torn_line_told` where what it lacks follows
+    from the rest of it, so that it counts.
     """
 
     end: int = 0
     room: int = 0
     torn_line: int = 0
+    is_torn_line_told: bool = False
     is_line_open: bool = False
 
     @property
     def notice(self) -> str:
         """What is to be said of the file's end, empty where it is whole."""
-        said = f"line {self.torn_line} was cut short; what it would have told was never acted on"
-        return said if self.torn_line else ""
+        if not self.torn_line:
+            return ""
+        if self.is_torn_line_told:
+            return f"line {self.torn_line} lacks a few characters at its start or end; nothing that it tells is lost"
+        return f"line {self.torn_line} was cut short; what it would have told was never acted on"
 
 
 @dataclass(slots=True)
@@ -126,7 +131,7 @@ class Contents:
         elif kind == "commit":
             entry = self._entry(record)
             entry.values = _values(record["values"])
-            entry.token = int(record["token"]) if "token" in record else None
+            entry.token = int(record["token"])
             self._sort(_id(record), entry)
         elif kind == "outcome":
             self._end(record)
@@ -143,13 +148,13 @@ class Contents:
         self.highest_id = max(self.highest_id, id_)
         if (entry := self.entries.get(id_)) is None:
             return
-        low_ul, high_ul = float(record.get("delivered_low_ul", entry.low_ul)), record.get("delivered_high_ul")
+        low_ul, high_ul = float(record["delivered_low_ul"]), record.get("delivered_high_ul")
         if not 0.0 <= low_ul <= (low_ul if high_ul is None else float(high_ul)):
             raise ValueError(f"no volume lies between {low_ul:g} and {high_ul} µL")
         entry.state, entry.low_ul = state, low_ul
         entry.high_ul = None if high_ul is None else float(high_ul)
         entry.by, entry.because = str(record.get("by", "")), str(record.get("because", ""))
-        entry.taken_as = DoseState(record.get("as", DoseState.DELIVERED)).value if state == RESOLVED else ""
+        entry.taken_as = DoseState(record["as"]).value if state == RESOLVED else ""
         self._sort(id_, entry)
 
     def _sort(self, id_: int, entry: Entry) -> None:
@@ -170,29 +175,31 @@ def read_contents(path: Path, data: bytes, serial_number: str | None = None) -> 
     is_line_open = len(written) == len(data) and bool(data)
     end = len(written) + (bool(written) and not is_line_open)
     contents: Contents | None = None
-    unreadable = damaged = 0
-    is_behind_gap = False
+    torn = damaged = gap = 0
+    is_told = False
     for number, line in enumerate(written.split(b"\n"), start=1):
-        record = _parse(line) if line else {}
+        if not line:
+            gap += 1
+            continue
+        record = parsed(line)
         if record is None:
-            unreadable = unreadable or number
-            damaged = damaged or (0 if is_behind_gap or _is_cut_short(line) else number)
-        elif record.get("record") == "torn" and not damaged:
-            unreadable = 0
-        elif record and unreadable:
-            raise _damaged(path, damaged or unreadable)
-        elif record:
+            record = mended(line, gap)
+            if not torn:
+                torn, is_told = number, record is not None
+            if record is None and not is_cut_short(line, gap):
+                damaged = damaged or number
+        elif torn and (damaged or record.get("record") != "torn"):
+            raise _damaged(path, damaged or torn)
+        else:
+            torn = 0
+        if record is not None and record.get("record") != "torn" and not damaged:
             contents = contents or Contents(_owner(record) if serial_number is None else serial_number)
             _take(path, contents, record, number)
-        is_behind_gap = not line
+        gap = 0
     if damaged:
+        _refuse_older(path, written)
         raise _damaged(path, damaged)
-    return contents or Contents(serial_number or ""), Tail(end, len(data) - end, unreadable, is_line_open)
-
-
-def line_of(record: Mapping[str, Any]) -> str:
-    """A record as it stands in the file."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    return contents or Contents(serial_number or ""), Tail(end, len(data) - end, torn, is_told, is_line_open)
 
 
 def _take(path: Path, contents: Contents, record: Mapping[str, Any], number: int) -> None:
@@ -207,6 +214,20 @@ def _take(path: Path, contents: Contents, record: Mapping[str, Any], number: int
         raise JournalError(
             str(path), f"line {number} is no journal record ({error!r}); restore the file or move it away by hand"
         ) from error
+
+
+def _refuse_older(path: Path, written: bytes) -> None:
+    """
+    Raises:
+        JournalError: the journal is of a version whose lines have no CRC.
+    """
+    head = without_crc(written.partition(b"\n")[0])
+    if head.get("record") == "journal" and "version" in head and "crc32c" not in head:
+        raise JournalError(
+            str(path),
+            f"line 1 says journal version {head['version']!r}, and this program reads version {VERSION} alone: settle "
+            "the open doses with the program that wrote it, then move the file away by hand",
+        )
 
 
 def _damaged(path: Path, number: int) -> JournalError:
@@ -226,22 +247,3 @@ def _id(record: Mapping[str, Any]) -> int:
 
 def _values(values: object) -> dict[str, Any]:
     return dict(msgspec.convert(values, _Values))
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = msgspec.json.decode(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _is_cut_short(line: bytes) -> bool:
-    """Whether a line is what a crash leaves of a record: its beginning, zeros behind it at most."""
-    try:
-        msgspec.json.decode(line.rstrip(b"\0").rstrip(_OF_NUMBERS))
-    except msgspec.DecodeError as error:
-        return "truncated" in str(error)
-    except (ValueError, RecursionError):
-        return False
-    return False

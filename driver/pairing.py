@@ -42,9 +42,11 @@ def pair(
 ) -> Pairing:
     """Give the pump at a cable, whose pairing button was pressed, a new key, and keep it in `store`.
 
-    The key crosses the cable in the open, this once; so nobody may listen there. `draw(n)` gives n random bytes. At no
-    instant does the pump have a key that is not in the store: the new one goes in before it is sent, beside the old
-    one, and the one that the pump does not prove goes out when it has proven the other.
+    The key crosses the cable in the open, this once; so nobody may listen there. `draw(n)` gives n random bytes. The
+    new key goes into the store before it is sent, beside the old one, and the one that the pump does not prove goes out
+    when it has proven the other. So the store has the pump's key at every instant on a line that loses what it likes
+    and keeps the order of the rest. One that holds the key back until the pump has proven the old one can give it to a
+    pump still in pairing mode when it is no longer kept: then no key here opens the pump, until it is paired again.
 
     Raises:
         PairingError: the pump did not take the key, or the port is no cable; the sentence says which keys are kept.

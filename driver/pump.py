@@ -208,11 +208,11 @@ class Pump:
     ) -> None:
         """An operator, by name and with a reason, says what a dose is taken as whose end the pump does not tell.
 
-        DELIVERED, NOT_DELIVERED, or PARTLY, which needs the least and the most that was delivered. An uncertain dose
-        blocks dosing no longer.
+        DELIVERED, NOT_DELIVERED, or PARTLY, which needs the least and the most that was delivered. The dose blocks
+        dosing no longer.
 
         Raises:
-            ValueError: its end is known, or what is said cannot be.
+            ValueError: its end is known, it runs, or what is said cannot be.
             JournalError: it could not be noted, so nothing has changed.
         """
         self._orders.control().resolve(id_, by=by, because=because, as_=as_, volume_ul=volume_ul)

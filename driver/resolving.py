@@ -20,17 +20,25 @@ def resolution(
     because: str,
     as_: DoseState | str,
     volume_ul: tuple[float, float] | None,
+    pump_lost: bool,
 ) -> tuple[DoseState, float, float]:
     """What the dose is now taken as, and the bounds in µL of what it delivered.
 
-    These stay what is known, unless the operator gives others; 0 for NOT_DELIVERED.
+    These stay what is known, unless the operator gives others; 0 for NOT_DELIVERED. What the pump said was running is
+    the operator's only where the pump cannot tell any more, `pump_lost`.
 
     Raises:
-        ValueError: its end is known, or what the operator says cannot be; the message says what would be right.
+        ValueError: its end is known, the pump is to be asked, or what the operator says cannot be; the message says
+            what would be right.
     """
     if not entry.is_open:
         who = f", resolved by {entry.by}" if entry.by else ""
-        raise ValueError(f"command {id_} is {entry.dose_state}{who}; only what is uncertain or pending is resolved")
+        raise ValueError(f"command {id_} is {entry.dose_state}{who}; only what is uncertain is resolved")
+    if entry.dose_state is DoseState.PENDING and not pump_lost:
+        raise ValueError(
+            f"command {id_} is pending: the pump said that it runs, so ask the pump, which each opening does, and stop "
+            "it if it is not to run on; where it can never be asked again: thecabench doses resolve --pump-lost"
+        )
     if not by.strip():
         raise ValueError("the name of the operator is missing, who says what the dose is taken as")
     if not because.strip():

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from bench.cli import cli
 from bench.cli_doses import AS
 from driver import Journal
+from driver.journal_line import line_of
 from driver.resolving import SAYABLE
 
 
@@ -122,6 +123,14 @@ def test_an_uncertain_dose_is_resolved_by_name_and_no_longer_open(folder, as_, m
     journal.release()
 
 
+def test_a_pending_dose_of_a_pump_that_can_never_be_asked_again_is_resolved_by_saying_so(folder):
+    where = ("--pump", "P/1", "--journal", folder)
+    told = said("resolve", 5, "--as", "partly", "--volume-ul", 1, 4, "--pump-lost", *RESOLVED, *where)
+    assert (told["state"], told["delivered_low_ul"], told["delivered_high_ul"]) == ("partly", 1.5, 4.0)
+    [pump] = said(*where, "--open")["pumps"]
+    assert [dose["id"] for dose in pump["doses"]] == [6, 7]
+
+
 def test_options_given_before_the_subcommand_hold_for_it(folder):
     done = run("--journal", folder, "--pump", "P/1", "resolve", 6, "--as", "delivered", *RESOLVED)
     assert done.exit_code == 0, done.output
@@ -131,11 +140,12 @@ def test_options_given_before_the_subcommand_hold_for_it(folder):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((1, "--as", "delivered"), "command 1 is delivered; only what is uncertain or pending is resolved"),
-        ((4, "--as", "delivered"), "command 4 is not delivered; only what is uncertain or pending is resolved"),
+        ((1, "--as", "delivered"), "command 1 is delivered; only what is uncertain is resolved"),
+        ((4, "--as", "delivered"), "command 4 is not delivered; only what is uncertain is resolved"),
         ((99, "--as", "delivered"), "command 99 is not in"),
         ((6, "--as", "partly"), "what is partly delivered needs its volume"),
-        ((5, "--as", "not delivered"), "command 5 has delivered at least 1.5 µL, the pump said so"),
+        ((5, "--as", "delivered"), "command 5 is pending: the pump said that it runs, so ask the pump"),
+        ((5, "--as", "not delivered", "--pump-lost"), "command 5 has delivered at least 1.5 µL, the pump said so"),
     ],
 )
 def test_what_cannot_be_resolved_so_is_a_usage_error_and_changes_nothing(folder, arguments, sentence):
@@ -197,9 +207,10 @@ def test_who_and_why_are_one_line_of_plain_text(folder, option, text):
     ]
 
 
-def test_a_journal_whose_values_are_damaged_is_an_error_in_one_line(folder):
+def test_a_journal_whose_values_cannot_be_is_an_error_in_one_line(folder):
     path = folder / "P-2.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'{"volume_ul":18000.0}', b'{"volume_ul":"18.0"}'))
+    head, intent, *_ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + line_of({**json.loads(intent), "asked": {"volume_ul": "18.0"}}))
     for done in (run("--journal", path), run("resolve", 1, "--as", "delivered", *RESOLVED, "--journal", path)):
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
         assert f"{path}: line 2 is no journal record" in done.stderr

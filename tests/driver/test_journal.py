@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from driver import Journal, JournalError, JournalForeign, RealStorage
 from driver.journal import ROOM_PER_DOSE_BYTES, default_directory
+from driver.journal_line import line_of
 
 PATH = Path("/j/P-1.jsonl")
 FLEX = {"steps": [{"days": 127, "start_min": 1439, "rate_ul_per_h": 20.0}] * 48}
@@ -32,6 +33,10 @@ def journal(disk):
     journal.take_id(0, "bolus", {"volume_ul": 1.0})
     journal.release()
     return journal
+
+
+def written(*records):
+    return b"".join(map(line_of, records))
 
 
 def reread(disk, serial_number="P-1"):
@@ -233,6 +238,7 @@ def test_what_a_power_cut_leaves_of_a_record_is_gone_on_behind(journal, disk, le
     assert (reread(disk).highest_id, list(reread(disk).unresolved())) == (4, [2])
 
 
+HEAD = {"record": "journal", "serial_number": "P-1", "wall": "w", "version": 2}
 INTENT = {"record": "intent", "serial_number": "P-1", "wall": "w", "id": 1, "kind": "bolus", "asked": {}}
 COMMIT = {**INTENT, "record": "commit", "values": {"volume_ul": 5.0}, "token": 5}
 OUTCOME = {**INTENT, "record": "outcome", "state": "done", "delivered_low_ul": 5.0, "delivered_high_ul": 5.0}
@@ -244,12 +250,12 @@ OUTCOME = {**INTENT, "record": "outcome", "state": "done", "delivered_low_ul": 5
         {**INTENT, "id": 1e300}, {**INTENT, "id": -1}, {**INTENT, "id": "1"}, {**INTENT, "id": 2**64},
         {**INTENT, "asked": {"rate_ul_per_h": "fast"}}, {**COMMIT, "values": {"volume_ul": None}},
         {**COMMIT, "values": {"steps": [1]}}, {**COMMIT, "values": [1]}, {**COMMIT, "token": "five"},
+        {name: value for name, value in COMMIT.items() if name != "token"},
         {**OUTCOME, "delivered_low_ul": 6.0}, {**OUTCOME, "delivered_low_ul": -1.0}, {**OUTCOME, "id": None},
     ],
 )  # fmt: skip
 def test_a_record_that_cannot_be_is_named_by_its_line_with_what_to_do(disk, wrong):
-    head = {"record": "journal", "serial_number": "P-1", "wall": "w", "version": 1}
-    disk.files[PATH] = "".join(json.dumps(record) + "\n" for record in (head, INTENT, wrong)).encode()
+    disk.files[PATH] = written(HEAD, INTENT, wrong)
     with pytest.raises(JournalError, match=r"line 3 is no journal record \(.+\); restore the file or move it away"):
         reread(disk)
 
@@ -272,16 +278,16 @@ def test_where_no_id_is_left_the_journal_says_so_and_stays_readable(journal, dis
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("records", "sentence"),
     [
-        ('{"record":"intent","serial_number":"P-1","id":1}\n', "does not begin with a journal record"),
-        ('{"record":"journal","serial_number":"P-1","version":9}\n', "journal version 9, this program writes 1"),
-        ('{"record":"journal","serial_number":"P-1","version":1}\n{"record":"x","serial_number":"P-1"}\n', "line 2 is"),
-        ('{"a":1}\n', "line 1 is about pump None"),
+        ([INTENT], "line 1 is no journal record .*the file does not begin with a journal record"),
+        ([{**HEAD, "version": 9}], "journal version 9, this program writes 2"),
+        ([HEAD, {"record": "x", "serial_number": "P-1"}], "line 2 is no journal record .*unknown record 'x'"),
+        ([{"a": 1}], "line 1 is about pump None"),
     ],
 )
-def test_a_file_that_is_no_journal_is_refused(disk, text, sentence):
-    disk.files[PATH] = text.encode()
+def test_a_file_that_is_no_journal_is_refused(disk, records, sentence):
+    disk.files[PATH] = written(*records)
     with pytest.raises(JournalError, match=sentence):
         reread(disk)
 
@@ -330,16 +336,14 @@ def test_a_journal_that_was_closed_takes_nothing(journal, disk):
     assert disk.files[PATH] == before
 
 
-def test_an_earlier_programs_journal_without_tokens_and_room_is_read_and_gone_on_with(journal, disk):
+def test_an_earlier_programs_journal_is_refused_with_what_to_do_and_not_written_to(journal, disk):
     old = [json.loads(line) for line in disk.files[PATH].decode().rstrip().splitlines()]
-    old = [{name: value for name, value in record.items() if name != "token"} for record in old]
-    resolved = {**old[0], "record": "outcome", "id": 2, "state": "resolved", "by": "R. Vogel"}
-    disk.files[PATH] = "".join(json.dumps(record) + "\n" for record in [*old, resolved]).encode()
-    again = reread(disk)
-    assert (again.entry(1).token, again.entry(2).dose_state, again.entry(2).by) == (None, "delivered", "R. Vogel")
-    assert again.unresolved() == {}
-    assert again.take_id(0, "bolus", {}) == 4
-    assert reread(disk).highest_id == 4
+    old = [{name: value for name, value in record.items() if name != "crc32c"} for record in old]
+    content = "".join(json.dumps(record) + "\n" for record in [{**old[0], "version": 1}, *old[1:]]).encode()
+    disk.files[PATH] = content
+    with pytest.raises(JournalError, match=r"line 1 says journal version 1, .* version 2 alone: settle the open doses"):
+        reread(disk)
+    assert disk.files[PATH] == content
 
 
 def test_room_for_the_outcomes_of_all_open_doses_is_on_the_disk_before_an_id_is_given(disk):
@@ -355,6 +359,16 @@ def test_room_for_the_outcomes_of_all_open_doses_is_on_the_disk_before_an_id_is_
         journal.outcome(id_, "running", 0.1, 0.2)
         journal.outcome(id_, "interrupted", 0.123456789012345, 4.123456789012345)
     assert reread(disk).unresolved() == {}
+
+
+def test_the_longest_outcomes_there_can_be_fit_into_the_room_of_a_dose(disk):
+    journal = reread(disk, "\x01" * 24)
+    id_ = journal.take_id(2**64 - 3, "patient_bolus", {"volume_ul": 5.0})
+    journal.commit(id_, "patient_bolus", {"volume_ul": 5.0}, 2**64 - 1)
+    disk.room = 0
+    journal.outcome(id_, "running", 1.2345678901234567e-300, 2.2345678901234567e-300)
+    journal.outcome(id_, "interrupted", 1.2345678901234567e-300, 2.2345678901234567e-300)
+    assert reread(disk, "\x01" * 24).unresolved() == {}
 
 
 LONG_FLEX = {"steps": [{"days": 127, "start_min": 1439, "rate_ul_per_h": 19.999999523162842}] * 48}

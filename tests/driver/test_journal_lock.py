@@ -13,6 +13,7 @@ import pytest
 
 from driver import Journal, JournalError, JournalLocked, RealStorage
 from driver.file_lock import FileLock, LockHeld
+from driver.journal_line import line_of
 
 ROOT = Path(__file__).parents[2]
 HOLDS = """
@@ -132,7 +133,7 @@ def test_what_is_locked_can_be_read(path):
 
 def test_a_journal_that_cannot_be_read_is_not_kept_from_others(path):
     path.parent.mkdir()
-    path.write_bytes(b'{"a":1}\n')
+    path.write_bytes(line_of({"a": 1}))
     for _ in range(2):
         with pytest.raises(JournalError, match="line 1 is about pump None"):
             bound(path)

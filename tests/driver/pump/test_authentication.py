@@ -15,6 +15,7 @@ from driver import (
     HandshakeRefused,
     KeyFile,
     KeysInMemory,
+    KeyStoreError,
     LinkTimeout,
     NotAuthenticated,
     Pump,
@@ -200,6 +201,23 @@ def test_the_users_own_keys_are_the_default(device, open_pump, monkeypatch, tmp_
     KeyFile.in_default_directory().replace("HAND-1", [KEY])
     with open_pump(key=None) as pump:
         assert pump.is_authenticated
+
+
+def test_where_the_keys_cannot_be_read_a_pump_without_one_is_stopped_by_whoever_names_its_key(
+    device, open_pump, tmp_path
+):
+    path = tmp_path / "keys.toml"
+    path.write_text("text")
+    path.chmod(0o600)
+    running = open_pump()
+    running.start(Continuous(20.0))
+    with pytest.raises(KeyStoreError, match=r"keys\.toml: this is no TOML"):
+        open_pump(key=KeyFile(path), observe=True)
+    assert device.mode == Mode.CONTINUOUS
+    with open_pump(key=KeysInMemory(), observe=True) as pump:
+        pump.stop()
+    assert device.mode == Mode.STOPPED
+    running.close()
 
 
 def test_a_wrong_key_opens_nothing_and_nothing_that_depends_on_it_is_sent(keyed, wire, device):

@@ -108,10 +108,32 @@ def test_what_an_operator_cannot_say_is_refused_and_changes_nothing(in_doubt, di
     assert disk.files[JOURNAL] == before
 
 
-def test_only_what_is_uncertain_or_pending_is_resolved(open_pump, wire):
+def test_a_dose_that_runs_is_the_pumps_to_tell_and_is_asked_for_again_at_the_next_opening(open_pump, wire, disk):
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        before = disk.files[JOURNAL]
+        with pytest.raises(ValueError, match="command 1 is pending: the pump said that it runs, so ask the pump"):
+            pump.resolve(1, **WEIGHED)
+        assert disk.files[JOURNAL] == before
+        pump.stop()
+        assert pump.journal.entry(1).state == "stopped"
+
+
+def test_a_dose_that_ran_and_that_the_pump_does_not_tell_of_any_more_is_resolved(open_pump, wire):
+    with open_pump() as pump:
+        pump.start(Continuous(20.0))
+        wire.fault("lose", CommandResult, times=99)
+        with pytest.raises(DoseUncertain):
+            pump.dose(1)
+        pump.resolve(1, **WEIGHED, as_=DoseState.PARTLY, volume_ul=(0.0, 1.0))
+        assert pump.journal.unresolved() == {}
+        wire.faults.clear()
+
+
+def test_only_what_is_uncertain_is_resolved(open_pump, wire):
     with open_pump() as pump:
         pump.bolus(1.0)
-        with pytest.raises(ValueError, match="command 1 is delivered; only what is uncertain or pending is resolved"):
+        with pytest.raises(ValueError, match="command 1 is delivered; only what is uncertain is resolved"):
             pump.resolve(1, **WEIGHED)
         with pytest.raises(ValueError, match=r"command 9 is not in /journals/HAND-1\.jsonl"):
             pump.resolve(9, **WEIGHED)

@@ -112,17 +112,6 @@ def test_a_result_without_a_token_leaves_open_whose_it_is(open_pump, wire, devic
         assert pump.dose(1).said == "RUNNING"
 
 
-def test_a_journal_that_knows_no_token_takes_the_pumps_word(open_pump, wire, device, disk):
-    wire.fault("lose", CommandResult, times=99)
-    with pytest.raises(DoseUncertain), open_pump() as pump:
-        pump.bolus(10.0)
-    wire.faults.clear()
-    disk.files[JOURNAL] = disk.files[JOURNAL].replace(b',"token":7', b"")
-    device.commands[1].token = THEIR_TOKEN
-    with open_pump() as pump:
-        assert pump.dose(1).said == "STOPPED"
-
-
 def test_a_proposal_with_the_token_that_stands_for_none_is_not_committed(open_pump, device):
     propose = device._propose
     device._propose = lambda m: propose(m).__class__(
