@@ -28,7 +28,8 @@ def simulate(
 
     Writes rows and notes as Parquet. SIMULATED, NOT FOR CLINICAL USE: no rig, no driver and no procedure takes part,
     and the truth beside the pump's own account is shown by design. Exit 1: something that must be seen in the scenario
-    was not; with another model or other days nothing is held against it.
+    was not, or a safety property broke otherwise than it says; with another model or other days nothing is held against
+    it.
     """
     from bench.toml_file import FileError
     from protocol.errors import ProfileError

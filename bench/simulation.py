@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.simulate.life import Life, Note, Outcome
+from bench.simulate.life import Breakage, Life, Note, Outcome
 from bench.toml_file import FileError
 from driver.file_lock import LockHeld
 from firmware_mock import Scenario, World
@@ -21,6 +21,7 @@ from firmware_mock.implant_events import schedule_implant_events
 from firmware_mock.ledger import Truth
 from firmware_mock.physics.certificates import RigFactMissing
 from firmware_mock.scenario import ScenarioError
+from firmware_mock.scenario_safety import N_PROPERTIES, SafetyWatch
 from firmware_mock.station import Station, StationError
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def simulate_life(scenario: str, *, model: str | None = None, days: float | None
     try:
         world = World(seed=seed, scenario=Scenario.load(scenario))
         implant = Implant(world, model=model, days=days)
+        safety = SafetyWatch(implant)
         schedule_implant_events(implant)
         expectations(world.scenario)
         implant.run()
@@ -146,10 +148,14 @@ def simulate_life(scenario: str, *, model: str | None = None, days: float | None
         sources=world.scenario.sources,
         model=implant.profile.name,
         days=implant.days,
+        starts_on=implant.starts_on,
         seed=seed,
+        is_its_own=is_its_own,
         columns={name: np.array(column, dtype=np.float64) for name, column in record.columns.items()},
         notes=tuple(Note(note.time_s, note.who, note.text) for note in record.notes),
         outcomes=tuple(Outcome(outcome.expected, outcome.seen, outcome.found) for outcome in seen),
+        breakages=tuple(Breakage(it.identifier, it.sentence, it.why, it.first_s, it.how) for it in safety.finish()),
+        properties_watched=N_PROPERTIES,
         conservation_error=implant.infusion.balance().error,
         trace_hash=world.trace_hash(),
     )

@@ -9,6 +9,7 @@ from firmware_mock.physics.catheter import Condition, column_hpa
 from firmware_mock.physics.propellant import Bellows, PressureCurve, Propellant
 from firmware_mock.scenario import ScenarioError
 
+MOST_DAYS = 36_525.0
 _UL_PER_ML = 1000.0
 _LIQUOR_KG_PER_M3 = 1000.0
 _FIRST_DAY = datetime.date(2026, 11, 21)
@@ -24,8 +25,10 @@ class ImplantFacts:
     date: datetime.date = field(default=_FIRST_DAY)
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.days <= 36_525.0:
-            raise ScenarioError(f"[implant] days = {self.days} must be above 0 and at most 36525, a hundred years")
+        if not 0.0 < self.days <= MOST_DAYS:
+            raise ScenarioError(
+                f"[implant] days = {self.days} must be above 0 and at most {MOST_DAYS:g}, a hundred years"
+            )
         if not isinstance(self.date, datetime.date) or isinstance(self.date, datetime.datetime):
             raise ScenarioError(f"[implant] date = {self.date!r} must be a day, such as 2026-11-21")
 

@@ -104,7 +104,7 @@ def order_for(fields: EventFields, *, way_ul: float, utc_s: Callable[[], int]) -
 
 def _rate(fields: EventFields) -> tuple[float, str]:
     """µL/h, and in words."""
-    if fields.has("dose_ug_per_day"):
+    if not fields.either("rate_ml_per_day", ("dose_ug_per_day", "concentration_ug_per_ml")):
         dose_ug = fields.number("dose_ug_per_day")
         rate = dose.rate_ul_per_h(dose_ug, fields.number("concentration_ug_per_ml", lowest=1e-9))
         return rate, f"{dose_ug:g} ug/day, {rate / _UL_PER_H:g} mL/day"
@@ -119,7 +119,7 @@ def _bolus(fields: EventFields) -> Order:
 
 
 def _volume(fields: EventFields) -> tuple[float, str]:
-    if fields.has("dose_ug"):
+    if not fields.either("volume_ml", ("dose_ug", "concentration_ug_per_ml")):
         dose_ug = fields.number("dose_ug")
         volume_ml = dose_ug / fields.number("concentration_ug_per_ml", lowest=1e-9)
         return volume_ml * UL_PER_ML, f"{dose_ug:g} ug, {volume_ml:g} mL"

@@ -11,6 +11,7 @@ from firmware_mock.world import to_ns
 
 _ALWAYS = frozenset(("at_h", "do"))
 _REPEATED = frozenset(("every_h", "times"))
+_MOST = 1e12
 
 
 class EventFields:
@@ -53,8 +54,14 @@ class EventFields:
             ScenarioError: it is missing, no number, or out of range.
         """
         value = self._event.get(key, default)
+        if value is None:
+            raise ScenarioError(
+                f"{self._begins} ({self.do}): {key} is missing; it must be a number of {_range(lowest, highest)}"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise ScenarioError(f"{self._begins}: {key} = {value!r} must be a number of {_range(lowest, highest)}")
+        if abs(value) > _MOST:
+            raise ScenarioError(f"{self._begins}: {key} = {value!r} is beyond all measure; at most {_MOST:g} is taken")
         if not lowest <= value <= highest:
             raise ScenarioError(f"{self._begins}: {key} = {value!r} must be a number of {_range(lowest, highest)}")
         return float(value)
@@ -69,6 +76,17 @@ class EventFields:
         if value != int(value):
             raise ScenarioError(f"{self._begins}: {key} = {value!r} must be a whole number")
         return int(value)
+
+    def either(self, one: str, others: Collection[str]) -> bool:
+        """Whether the event states one key rather than the others, which say the same in another way.
+
+        Raises:
+            ScenarioError: it states both.
+        """
+        beside = [key for key in others if self.has(key)]
+        if self.has(one) and beside:
+            raise self.refuse(f"{one} and {beside[0]} say the same twice; give {one}, or {' and '.join(others)}")
+        return not beside
 
     def choice(self, key: str, known: Collection[str], what: str) -> str:
         """One of the words that are known.
@@ -99,6 +117,8 @@ class EventFields:
         return ScenarioError(f"{self._begins} ({self.do}): {sentence}")
 
     def _times_ns(self) -> tuple[int, ...]:
+        if self.has("every_h") and not self.has("times"):
+            raise self.refuse("every_h is given without times; say how often it comes in all, such as times = 12")
         times = self.whole("times", lowest=1, highest=100_000, default=1)
         if times == 1 and not self.has("every_h"):
             return (self.at_ns,)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from firmware_mock.body_effects import ImplantFacts
 from firmware_mock.implant_record import COLUMNS, Record
 from firmware_mock.scenario import Scenario, ScenarioError
 from protocol import Alarm
@@ -44,7 +45,10 @@ def expectations(scenario: Scenario) -> list[tuple[str, _Look]]:
     Raises:
         ScenarioError: as `outcomes`.
     """
-    return [_read(_Fields(scenario.where, number, table)) for number, table in enumerate(scenario.expected, start=1)]
+    most_h = 24.0 * scenario.section("implant", ImplantFacts).days
+    return [
+        _read(_Fields(scenario.where, number, table, most_h)) for number, table in enumerate(scenario.expected, start=1)
+    ]
 
 
 def _outcome(words: str, look: _Look, record: Record) -> Outcome:
@@ -53,8 +57,9 @@ def _outcome(words: str, look: _Look, record: Record) -> Outcome:
 
 
 class _Fields:
-    def __init__(self, where: str, number: int, table: Mapping[str, Any]) -> None:
+    def __init__(self, where: str, number: int, table: Mapping[str, Any], most_h: float) -> None:
         self.table = table
+        self._most_h = most_h
         self._begins = f"{where}: expected {number}"
 
     def only(self, *keys: str) -> None:
@@ -64,6 +69,8 @@ class _Fields:
 
     def number(self, key: str) -> float:
         value = self.table.get(key)
+        if value is None:
+            raise self.refuse(f"{key} is missing; it must be a number")
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self.refuse(f"{key} = {value!r} must be a number")
         return float(value)
@@ -72,7 +79,12 @@ class _Fields:
         from_h, until_h = self.number("from_h"), self.number("until_h")
         if not 0.0 <= from_h < until_h:
             raise self.refuse(f"from_h = {from_h:g} must be at least 0 and before until_h = {until_h:g}")
+        self.within("from_h", from_h)
         return from_h, until_h
+
+    def within(self, key: str, hours: float) -> None:
+        if hours > self._most_h:
+            raise self.refuse(f"{key} = {hours:g} is after the scenario's {self._most_h / 24.0:g} days")
 
     def refuse(self, sentence: str) -> ScenarioError:
         return ScenarioError(f"{self._begins}: {sentence}")
@@ -89,7 +101,9 @@ def _read(fields: _Fields) -> tuple[str, _Look]:
         return _alarm(fields)
     if "event" in table:
         fields.only("event", "from_h", "until_h")
-        text, (from_h, until_h) = str(table["event"]), fields.window()
+        text, (from_h, until_h) = table["event"], fields.window()
+        if not isinstance(text, str) or not text:
+            raise fields.refuse(f"event = {text!r} must be the beginning of a note, such as MOTOR_STALL")
         return f"{text} between {from_h:g} and {until_h:g} h", lambda record: _event(record, text, from_h, until_h)
     if "column" in table:
         return _column(fields)
@@ -119,6 +133,7 @@ def _column(fields: _Fields) -> tuple[str, _Look]:
         raise fields.refuse(f"column = {name!r} is unknown; known: {', '.join(COLUMNS)}")
     if not low <= high or at_h < 0.0:
         raise fields.refuse(f"low = {low:g} must be at most high = {high:g}, and at_h = {at_h:g} at least 0")
+    fields.within("at_h", at_h)
 
     def look(record: Record) -> tuple[bool, str]:
         value = record.at(name, at_h * _S_PER_H)

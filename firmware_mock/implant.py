@@ -6,7 +6,7 @@ truth by design; a procedure on a rig never sees it.
 
 from __future__ import annotations
 
-from firmware_mock.body_effects import CatheterFacts, ImplantFacts, ReservoirFacts
+from firmware_mock.body_effects import MOST_DAYS, CatheterFacts, ImplantFacts, ReservoirFacts
 from firmware_mock.clinic import Clinic, Order
 from firmware_mock.implant_record import Record, Row
 from firmware_mock.physics.catheter import Catheter, Condition
@@ -48,11 +48,15 @@ class Implant:
         effects = scenario.section("pump", PumpEffects)
         drug = scenario.section("reservoir", ReservoirFacts)
         self.catheter_facts = scenario.section("catheter", CatheterFacts)
-        profile = simulated_model(model or facts.model, f"{scenario.where}: [implant] model", ScenarioError)
+        if days is not None and not 0.0 < days <= MOST_DAYS:
+            raise ScenarioError(f"days = {days} must be above 0 and at most {MOST_DAYS:g}, a hundred years")
+        named = ("model", model) if model is not None else (f"{scenario.where}: [implant] model", facts.model)
+        profile = simulated_model(named[1], named[0], ScenarioError)
         self.world = world
         self.profile = profile
         self.scenario_days = facts.days
         self.days = facts.days if days is None else days
+        self.starts_on = facts.date
         self.starts_utc_s = facts.starts_utc_s
         self.record = Record()
         self.parts, reservoir = pump_parts(world, profile, effects, NO_RIG)
@@ -145,9 +149,9 @@ class Implant:
 
     def grow_film(self, *, locked_pct: float, sag_mv: float) -> None:
         """From now on a film locks part of the battery's energy away and lowers its voltage."""
+        self.note("body", f"battery film: {locked_pct:g} % of its energy locked away, {sag_mv:g} mV lower")
         self.parts.battery.grow_film(self.world.now_ns, locked_pct=locked_pct, sag_mv=sag_mv)
         self.parts.motor.on_change()
-        self.note("body", f"battery film: {locked_pct:g} % of its energy locked away, {sag_mv:g} mV lower")
 
     def happened(self, text: str) -> None:
         """Note what a scenario has done to the pump."""
@@ -158,11 +162,6 @@ class Implant:
         self.note("body", f"power goes, and {slots} of 2 slots of the memory decay")
         self.firmware.cut_power(off_s)
         self.firmware.rot(self.world.stream("implant.rot"), slots=slots)
-
-    def press_button(self) -> None:
-        """The patient presses the button."""
-        self.note("body", "the patient presses the button")
-        self.firmware.press_button()
 
     def _pump_event(self, event: EventRecord) -> None:
         name = event.code.name if isinstance(event.code, EventCode) else f"event {event.code}"
@@ -201,6 +200,7 @@ class Implant:
             mode=int(inside.therapy.mode),
             alarms=int(alarms),
             tone=self._listen(alarms),
+            pump_on=int(inside.power.is_on),
             pump_rate_ul_per_h=inside.therapy.rate_ul_per_h if inside.power.is_on else 0.0,
             true_tip_flow_ul_per_h=self._flow_since_last_row(time_s, tip_ul),
             pump_delivered_ul=self._delivered_ul,

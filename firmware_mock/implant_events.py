@@ -16,6 +16,7 @@ from firmware_mock.pump_events import PUMP_EVENTS, happen_at, schedule_pump_even
 from firmware_mock.world import to_ns
 from protocol import ProposeRefill
 
+_MOST_FILLINGS = 2.0
 _WITH_CUT = frozenset(("power_cut_after_ms", "off_s"))
 _CATHETER_EVENTS: dict[str, frozenset[str]] = {
     "disconnect": frozenset(("for_h",)),
@@ -28,7 +29,6 @@ _BODY_EVENTS: dict[str, frozenset[str]] = {
     "feed_through_short": frozenset(("load_uw", "resets_per_day", "for_h")),
     "film": frozenset(("locked_pct", "sag_mv")),
     "memory_rot": frozenset(("slots", "off_s")),
-    "patient_button": frozenset(),
     "plug": frozenset(),
     "refill": frozenset(("volume_ml", "told_ml", "untold", "concentration_ug_per_ml", "pocketed_pct", "leaving_ml")),
     "unplug": frozenset(),
@@ -44,12 +44,12 @@ KINDS = {
 def schedule_implant_events(implant: Implant) -> None:
     """Put the scenario's events on the world's heap; `every_h` and `times` make one come again.
 
-    `refill` empties the reservoir down to `leaving_ml` and injects; `told_ml` is what the clinic tells the pump, all of
-    it where nothing is said, nothing with `untold`. `kink`, `leak`, `occlude`, `disconnect` and `move_tip` are the
-    catheter's, for good or `for_h`. `change_stroke` makes each step move more or less. `memory_rot` cuts the power and
-    lets slots of the pump's memory decay meanwhile. `patient_button` is pressed by the patient. `unplug` and `plug` are
-    the clinic's programmer head. An order of the clinic with `power_cut_after_ms` loses the pump's power so long after
-    its COMMIT went out.
+    `refill` empties the reservoir down to `leaving_ml` and injects, twice what it is made for at most; `told_ml` is
+    what the clinic tells the pump, all of it where nothing is said, nothing with `untold`. `kink`, `leak`, `occlude`,
+    `disconnect` and `move_tip` are the catheter's, for good or `for_h`. `change_stroke` makes each step move more or
+    less. `memory_rot` cuts the power and lets slots of the pump's memory decay meanwhile. `unplug` and `plug` are the
+    clinic's programmer head. An order of the clinic with `power_cut_after_ms` loses the pump's power so long after its
+    COMMIT went out.
 
     Raises:
         ScenarioError: an event is unknown, has an unknown key, lacks one or has a wrong value.
@@ -57,6 +57,11 @@ def schedule_implant_events(implant: Implant) -> None:
     scenario = implant.world.scenario
     for number, event in enumerate(scenario.events, start=1):
         fields = EventFields(scenario, number, event, KINDS, may_repeat=True)
+        if fields.at_ns > to_ns(86_400.0 * implant.scenario_days):
+            raise fields.refuse(
+                f"at_h = {event['at_h']:g} is after the scenario's {implant.scenario_days:g} days; "
+                "give an earlier one, or more [implant] days"
+            )
         if fields.do in PUMP_EVENTS:
             schedule_pump_event(implant.world, fields, implant.firmware, implant.parts.head, implant.happened)
         elif fields.do in CLINIC_EVENTS:
@@ -74,8 +79,6 @@ def schedule_implant_events(implant: Implant) -> None:
         elif fields.do == "memory_rot":
             slots, off_s = fields.whole("slots", lowest=1, highest=2), fields.number("off_s", default=1.0)
             _each_time(implant, fields, partial(implant.rot_memory, slots, off_s))
-        elif fields.do == "patient_button":
-            _each_time(implant, fields, implant.press_button)
         else:
             _each_time(implant, fields, implant.port.unplug if fields.do == "unplug" else implant.port.plug)
 
@@ -151,7 +154,8 @@ def _catheter_change(implant: Implant, fields: EventFields) -> tuple[str, Callab
 
 
 def _schedule_refill(implant: Implant, fields: EventFields) -> None:
-    volume_ul = UL_PER_ML * fields.number("volume_ml")
+    most_ml = implant.profile.reservoir_volume_ul / UL_PER_ML
+    volume_ul = UL_PER_ML * fields.number("volume_ml", highest=_MOST_FILLINGS * most_ml)
     told_ul = UL_PER_ML * fields.number("told_ml", default=volume_ul / UL_PER_ML)
     untold = fields.whole("untold", lowest=0, highest=1, default=0)
     order = (
@@ -165,7 +169,7 @@ def _schedule_refill(implant: Implant, fields: EventFields) -> None:
             volume_ul=volume_ul,
             concentration_ug_per_ml=fields.number("concentration_ug_per_ml"),
             pocketed_share=fields.number("pocketed_pct", highest=100.0, default=0.0) / 100.0,
-            leaving_ul=UL_PER_ML * fields.number("leaving_ml", default=0.0),
+            leaving_ul=UL_PER_ML * fields.number("leaving_ml", highest=most_ml, default=0.0),
             order=order,
         ),
     )

@@ -14,14 +14,15 @@ from protocol import Alarm
 class Row:
     """One instant. `pump_…` is what the firmware computes, everything else the truth since time 0.
 
-    `true_tip_flow_ul_per_h` is the mean since the row before; `mode`, `alarms` and `tone` are numbers of
-    the wire; the tone is that of the loudest alarm.
+    `true_tip_flow_ul_per_h` is the mean since the row before; `pump_on` is 0 while the pump has no power; `mode`,
+    `alarms` and `tone` are numbers of the wire; the tone is that of the loudest alarm.
     """
 
     time_s: float
     mode: int
     alarms: int
     tone: int
+    pump_on: int
     pump_rate_ul_per_h: float
     true_tip_flow_ul_per_h: float
     pump_delivered_ul: float
@@ -40,7 +41,7 @@ class Row:
 
 
 COLUMNS = tuple(item.name for item in fields(Row))
-_WHOLE = frozenset(("mode", "alarms", "tone", "battery_mv"))
+_WHOLE = frozenset(("mode", "alarms", "tone", "pump_on", "battery_mv"))
 
 
 @dataclass(frozen=True, slots=True)

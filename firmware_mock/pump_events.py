@@ -16,6 +16,7 @@ PUMP_EVENTS: dict[str, frozenset[str]] = {
     "break_part": frozenset(("part", "for_h")),
     "change_stroke": frozenset(("by_pct", "for_h")),
     "mri": frozenset(("for_s", "restart_after_s")),
+    "patient_button": frozenset(),
     "power_cut": frozenset(("off_s",)),
     "reboot": frozenset(),
     "slip": frozenset(("made_pct", "for_h")),
@@ -49,8 +50,9 @@ def schedule_pump_event(
     while the firmware goes on asking for steps, for `for_s` seconds or until the motor is driven afresh. `mri` is a
     field that holds it for `for_s`, and it follows again `restart_after_s` later. `slip` lets it make `made_pct` of the
     steps that it is driven to, below or above 100; `change_stroke` lets each step move so much more or less.
-    `telemetry` is a magnet at the telemetry switch, which `sticks` when that goes. `break_part` breaks what an item of
-    the self-test looks at. Where there is a `for_h`, it is over then, and stays without one.
+    `patient_button` is pressed once. `telemetry` is a magnet at the telemetry switch, which `sticks` when that goes.
+    `break_part` breaks what an item of the self-test looks at. Where there is a `for_h`, it is over then, and stays
+    without one.
 
     Raises:
         ScenarioError: a key is missing or has a wrong value.
@@ -90,6 +92,8 @@ def _acts(fields: EventFields, firmware: PumpFirmware, head: Head) -> list[_Act]
     match fields.do:
         case "reboot":
             return [_Act(0.0, "reboot", "the firmware is reset", firmware.reboot)]
+        case "patient_button":
+            return [_Act(0.0, "patient_button", "the patient presses the button", firmware.press_button)]
         case "stall":
             held = fields.has("for_s")
             stall = _Act(0.0, "stall", "the rotor stands", partial(head.stall, held=held))

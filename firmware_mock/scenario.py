@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from protocol.shipped import find_text
+from protocol.shipped import SUFFIX, find_text, shipped_names
 
 T = TypeVar("T")
 
@@ -54,9 +55,12 @@ class Scenario:
         Raises:
             ScenarioError: there is no such file, it is not TOML, or one of its own keys is no such thing.
         """
-        source, text = find_text(name_or_path, "scenarios")
+        try:
+            source, text = find_text(name_or_path, "scenarios")
+        except UnicodeDecodeError as error:
+            raise ScenarioError(f"{name_or_path}: not valid TOML: {error}") from error
         if text is None:
-            raise ScenarioError(f"{source}: there is no such scenario file")
+            raise ScenarioError(f"{source}: there is no such scenario file{_cure(name_or_path)}")
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -114,6 +118,17 @@ class Scenario:
                 raise ScenarioError(f"{self.where}: no component reads [{name}]; known: {tables}")
 
 
+def _cure(name_or_path: str | Path) -> str:
+    """What might have been meant by a name that is not shipped; nothing more can be said of a path."""
+    if Path(name_or_path).suffix == SUFFIX:
+        return ""
+    names = shipped_names("scenarios")
+    near = get_close_matches(str(name_or_path), names)
+    return (
+        f"; nearest: {', '.join(near)}" if near else f"; give the path of a {SUFFIX} file, or one of {', '.join(names)}"
+    )
+
+
 def _listed(source: str, tables: dict[str, Any], key: str, kind: type[T], wanted: str) -> tuple[T, ...]:
     value = tables.pop(key, [])
     if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
@@ -131,6 +146,7 @@ def _only_tables(source: str, tables: dict[str, Any]) -> dict[str, dict[str, Any
     for key, value in tables.items():
         if not isinstance(value, dict):
             raise ScenarioError(
-                f"{source}: {key} = {value!r} is no key of a scenario; known: about, breaks, name, sources, and tables"
+                f"{source}: {key} = {value!r} is no key of a scenario; "
+                "known: about, breaks, events, expected, name, sources, and tables"
             )
     return tables

@@ -20,6 +20,7 @@ from bench.metrology import (
     CalibrationFit,
     Combined,
     Input,
+    Verdict,
     combine,
     drop_standard_uncertainty_ul,
     fit_calibration,
@@ -54,6 +55,29 @@ def rate_results(
         runs = tuple(run for run in reduced.runs if run.stage == stage and run.rate_ul_per_h == rate)
         results.append(_rate_result(runs, reduced, file, model, earlier.get(rate)))
     return tuple(results)
+
+
+def unit_verdict(error_pct: float, standard_uncertainty_pct: float, model: ModelProfile) -> Verdict:
+    """This unit against the limit of its model: INCONCLUSIVE where that is a claim on a population, whatever the error.
+
+    A share of all units may err more than such a limit, so one that does breaks no claim, and one that does not proves
+    none.
+    """
+    if model.accuracy_claim == "population":
+        return Verdict.INCONCLUSIVE
+    return judge(error_pct, standard_uncertainty_pct, model.accuracy_limit_pct)
+
+
+def claim_remarks(model: ModelProfile) -> list[str]:
+    """Why no verdict can be given on a unit of this model, and what would let one be; empty where one can."""
+    if model.accuracy_claim != "population":
+        return []
+    remark = (
+        f"the limit of {model.accuracy_limit_pct:g} % is claimed for a population of {model.name}, and no single unit "
+        "is held against it: error and uncertainty are this unit's, PASS or FAIL is not said; to judge it, name a "
+        'model file with the limit of each unit, accuracy_claim = "unit"'
+    )
+    return [remark]
 
 
 def fit_factor(
@@ -163,7 +187,7 @@ def _rate_result(
         method=combined.method,
         limit_pct=model.accuracy_limit_pct,
         guard_band_pct=guard_band(u),
-        verdict=judge(mean, u, model.accuracy_limit_pct),
+        verdict=unit_verdict(mean, u, model),
         budget=_rows(combined),
         runs=runs,
     )

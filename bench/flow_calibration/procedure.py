@@ -15,7 +15,7 @@ import msgspec
 from bench.control import controlled
 from bench.errors import RunAborted, SetupRefused
 from bench.flow_calibration.acquisition import Acquisition, planned_s
-from bench.flow_calibration.analysis import check_as_left, fit_factor, rate_results
+from bench.flow_calibration.analysis import check_as_left, claim_remarks, fit_factor, rate_results
 from bench.flow_calibration.plan import FlowCalibrationPlan, RunPlan, balanced_order, check_feasible, run_plan
 from bench.flow_calibration.reduction import Reduced, reduce_session
 from bench.flow_calibration.result import (
@@ -133,7 +133,7 @@ def _calibrate(
 
     found_verdict = combine_verdicts([rate.verdict for rate in as_found])
     left_verdict = combine_verdicts([rate.verdict for rate in as_left]) if as_left else None
-    doubts = [*_doubts(identities, weighings), *_left_doubts(checks)]
+    doubts = [*claim_remarks(rig.model), *_doubts(identities, weighings), *_left_doubts(checks)]
     verdict = left_verdict if left_verdict is not None else found_verdict
     if doubts:
         verdict = Verdict.INCONCLUSIVE

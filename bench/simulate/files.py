@@ -38,11 +38,17 @@ def summarised(life: Life) -> dict[str, Any]:
         "scenario": life.scenario,
         "model": life.model,
         "days": life.days,
+        "starts_on": life.starts_on.isoformat(),
         "seed": life.seed,
         "trace_hash": life.trace_hash,
         "as_expected": life.as_expected,
         "expected": [
             {"expected": outcome.expected, "seen": outcome.seen, "found": outcome.found} for outcome in life.outcomes
+        ],
+        "properties_watched": life.properties_watched,
+        "breaks": [
+            {"property": it.identifier, "sentence": it.sentence, "why": it.why, "first_s": it.first_s, "how": it.how}
+            for it in life.breakages
         ],
         "conservation_error": life.conservation_error,
         "alarms_s": life.alarm_spans(),
@@ -55,5 +61,6 @@ def _write_table(path: Path, life: Life, columns: dict[str, Any]) -> None:
     from pyarrow import parquet
 
     facts = {"notice": NOTICE, "scenario": life.scenario, "model": life.model, "seed": str(life.seed)}
+    facts["starts_on"] = life.starts_on.isoformat()
     table = pyarrow.table(columns).replace_schema_metadata(facts)
     parquet.write_table(table, path, write_page_checksum=True)

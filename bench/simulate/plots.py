@@ -23,9 +23,13 @@ _WIDTH_IN, _HEIGHT_IN = 8.3, 11.0
 _ML_PER_DAY = 0.024
 _ML = 1e-3
 _DYNAMIC_RANGE = 30.0
+_NO_POWER = "without power"
 _DASHED = (0, (4, 2))
 MOST_STEPS = 2000
 MOST_BINS = 600
+MOST_DAYS_WITH_HOURS = 10.0
+_QUARTER_S = S_PER_DAY / 4.0
+_LENGTHS = ((S_PER_DAY, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 BAND = "#c9d6e4"
 
 
@@ -54,12 +58,13 @@ def write_plot(life: Life, folder: Path) -> list[Path]:
         _battery(panels[3], t, life)
         _alarms(panels[4], life, scale_s)
         _tip(panels[5], t, life)
-        _dose(panels[6], t, life)
+        draw_dose(panels[6], t, life)
         for axes in panels:
             axes.margins(x=0.01)
-        for axes in (*panels[:3], panels[5]):
+        _mark_times(panels[6], life, scale_s)
+        for axes in (*panels[:3], *panels[5:]):
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.4)
-        panels[6].set_xlabel(f"time / {unit}")
+        panels[6].set_xlabel(f"time / {unit}, from 0 UTC of {life.starts_on}")
         figure.align_ylabels([axes for axes in panels if axes is not panels[4]])
         figure.savefig(files[0], metadata={"Date": None, "Description": NOTICE})
         figure.savefig(files[1], dpi=130, metadata={"Software": None, "Description": NOTICE})
@@ -121,9 +126,10 @@ def _battery(axes: Axes, t: NDArray[np.float64], life: Life) -> None:
 
 def _alarms(axes: Axes, life: Life, scale_s: float) -> None:
     tones = {f"{name} tone": times for name, times in life.tone_spans().items()}
-    spans = {**tones, **life.alarm_spans()}
+    off = {_NO_POWER: times} if (times := life.off_spans()) else {}
+    spans = {**off, **tones, **life.alarm_spans()}
     for number, (name, times) in enumerate(spans.items()):
-        colour = GREY if name in tones else INK
+        colour = GREY if name in tones else BLUE if name in off else INK
         bars = [(start / scale_s, (end - start) / scale_s) for start, end in times]
         axes.broken_barh(bars, (number - 0.35, 0.7), color=colour, linewidth=0.8, edgecolor=colour)
     axes.set_yticks(range(len(spans)), [name.lower().replace("_", " ") for name in spans])
@@ -131,7 +137,7 @@ def _alarms(axes: Axes, life: Life, scale_s: float) -> None:
     axes.grid(visible=False)
     if not spans:
         axes.text(0.5, 0.5, "no alarm", transform=axes.transAxes, ha="center", va="center", color=GREY)
-    axes.set_title("alarms")
+    axes.set_title("alarms and tones")
 
 
 def _tip(axes: Axes, t: NDArray[np.float64], life: Life) -> None:
@@ -143,14 +149,33 @@ def _tip(axes: Axes, t: NDArray[np.float64], life: Life) -> None:
     axes.set_ylabel("concentration\n/ (µg/mL)")
 
 
-def _dose(axes: Axes, t: NDArray[np.float64], life: Life) -> None:
-    """Means over bins of a quarter of a day, longer where there would be too many, with dose as an area."""
-    bins = max(1, min(MOST_BINS, round(4 * life.days)))
+def draw_dose(axes: Axes, t: NDArray[np.float64], life: Life) -> None:
+    """Means over an hour, over a quarter of a day in a longer life, and longer where there would be too many."""
+    per_day = 24 if life.days <= MOST_DAYS_WITH_HOURS else 4
+    bins = max(1, min(MOST_BINS, round(per_day * life.days)))
     edges = np.linspace(t[0], t[-1], bins + 1)
     days = np.diff(np.interp(edges, t, life.columns["time_s"])) / S_PER_DAY
-    axes.stairs(np.diff(np.interp(edges, t, life.columns["true_tip_ug"])) / days, edges, color=BLUE, linewidth=1.0)
+    dose = np.diff(np.interp(edges, t, life.columns["true_tip_ug"])) / days
+    label = f"mean of\n{_length(S_PER_DAY * life.days / bins)}"
+    axes.stairs(dose, edges, baseline=None, color=BLUE, linewidth=1.2, zorder=2.5, label=label)
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("dose at the tip\n/ (µg/day)")
+
+
+def _length(length_s: float) -> str:
+    unit_s, unit = next((it for it in _LENGTHS if length_s >= it[0]), _LENGTHS[-1])
+    return f"{length_s / unit_s:.3g} {unit}"
+
+
+def _mark_times(axes: Axes, life: Life, scale_s: float) -> None:
+    """Over a few days, marks every 6 h, so that times of day can be read; a number for each day, or for each 6 h."""
+    if not 0.5 < life.days <= MOST_DAYS_WITH_HOURS:
+        return
+    from matplotlib.ticker import MultipleLocator
+
+    marked_s, named_s = (_QUARTER_S, S_PER_DAY) if scale_s == S_PER_DAY else (_QUARTER_S / 6.0, _QUARTER_S)
+    axes.xaxis.set_minor_locator(MultipleLocator(marked_s / scale_s))
+    axes.xaxis.set_major_locator(MultipleLocator(named_s / scale_s))
 
 
 def _time_unit(life: Life) -> tuple[float, str]:

@@ -14,8 +14,23 @@ from firmware_mock.physics.effects import PumpEffects
 from firmware_mock.physics.head import Head
 from firmware_mock.physics.thermostat import HeadThermometer, Thermostat
 from firmware_mock.world import World
-from protocol import Commit, HelloRequest, Message, Nak, Proposal, StreamDecoder, encode
+from protocol import (
+    Commit,
+    HandshakeConfirm,
+    HandshakeFailed,
+    Hello,
+    HelloRequest,
+    HostHandshake,
+    Message,
+    Nak,
+    PairRequest,
+    Proposal,
+    StreamDecoder,
+    encode,
+    encode_payload,
+)
 from protocol.profile import ModelProfile, load_model
+from protocol.security import Direction, Sealer
 
 STARTS_UTC_S = 1_795_219_200
 _RIG = {"pump": {"head_thermometer": {"standard_uncertainty_k": 0.0}}}
@@ -44,7 +59,7 @@ class Cable:
 
 
 class Scene:
-    """The pump of a model, powered up; `answers` are all that it ever said to a request."""
+    """The pump of a model, powered up, and a host that says HELLO, with a handshake where it has a key."""
 
     def __init__(
         self,
@@ -52,6 +67,8 @@ class Scene:
         seed: int = 0,
         profile: ModelProfile | None = None,
         filled_ul: float | None = None,
+        key: bytes | None = None,
+        served_s: float = 0.0,
         **effects: Any,
     ) -> None:
         self.profile = profile = profile or load_model("implantable-20ml")
@@ -74,11 +91,15 @@ class Scene:
             serial_number="P-1",
             filled_ul=profile.reservoir_volume_ul if filled_ul is None else filled_ul,
             starts_utc_s=STARTS_UTC_S,
+            key=key,
+            served_s=served_s,
         )
         self.monitors = Monitors(self.firmware)
         self._instant = (0, 0)
         world.observers.append(self._goes_on)
         self.last_id = 0
+        self.key = key
+        self._sealer: Sealer | None = None
         self._seq = 0
         self._nonce = 0
         self._decoder = StreamDecoder()
@@ -101,12 +122,32 @@ class Scene:
         self.world.sleep(seconds)
 
     def hello(self) -> Message | None:
-        """A session of its own."""
+        """A session of its own; with a key all that is asked from then on is sealed, where the pump knows that key."""
         self._nonce += 1
-        return self.ask(HelloRequest(1, 0, self._nonce))
+        self._sealer = None
+        request = HelloRequest(1, 0, self._nonce)
+        hello = self.ask(request)
+        if self.key is not None and isinstance(hello, Hello):
+            self._shake_hands(self.key, request, hello)
+        return hello
+
+    def pair(self, key: bytes) -> Any:
+        """Give it a key; the answer, and a session with that key."""
+        paired = self.ask(PairRequest(key))
+        if not isinstance(paired, Nak | None):
+            self.key = key
+            self.hello()
+        return paired
 
     def ask(self, request: Message) -> Any:
         """The answer; None where the pump says nothing."""
+        self._seq = self._seq % _SEQS + 1
+        if self._sealer is not None:
+            return self.ask_bytes(self._sealer.frame(request.TYPE, self._seq, encode_payload(request)))
+        return self.ask_bytes(encode(request, seq=self._seq))
+
+    def ask_in_the_open(self, request: Message) -> Any:
+        """The answer to a request that anybody could have sent."""
         self._seq = self._seq % _SEQS + 1
         return self.ask_bytes(encode(request, seq=self._seq))
 
@@ -137,3 +178,14 @@ class Scene:
             assert proposal is None or isinstance(proposal, Nak)
             return proposal
         return self.ask(Commit(proposal.command_id, proposal.token, proposal.digest))
+
+    def _shake_hands(self, key: bytes, request: HelloRequest, hello: Hello) -> None:
+        handshake = HostHandshake(key, request, hello, self._nonce.to_bytes(16, "big"))
+        answer = self.ask(handshake.request())
+        if answer is None or isinstance(answer, Nak):
+            return
+        try:
+            self._sealer = Sealer(handshake.accept(answer), Direction.TO_DEVICE)
+        except HandshakeFailed:
+            return
+        self.ask(HandshakeConfirm())

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.firmware.outcomes import Outcomes
-from firmware_mock.firmware.proposals import Plan, Planner, Supported
+from firmware_mock.firmware.proposals import Plan, Planner
 from firmware_mock.firmware.refusals import RefusedRequest
+from firmware_mock.firmware.supported import Supported
 from firmware_mock.firmware.therapy import Therapy
 from firmware_mock.firmware.tokens import Tokens
 from protocol import (

@@ -9,7 +9,7 @@ from importlib import resources
 
 from firmware_mock.firmware.clock import DeviceClock
 from firmware_mock.firmware.nvram import Nvram
-from firmware_mock.firmware.proposals import CAPABILITIES
+from firmware_mock.firmware.supported import CAPABILITIES
 from protocol import (
     MAX_PAYLOAD_BYTES,
     PROTOCOL_MAJOR,

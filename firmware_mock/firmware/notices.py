@@ -110,8 +110,10 @@ class Notices:
         for alarm in seen:
             noted = self._noted[alarm]
             noted.acknowledged = True
+            if not request.silence_s:
+                continue
             noted.silent_until_us = self._clock.now_us() + request.silence_s * _US_PER_S
-            if alarm & active and request.silence_s:
+            if alarm & active:
                 quiet_ns = self._clock.true_ns(request.silence_s * _US_PER_S)
                 self._sounder.sound(alarm, noted.severity, quiet_ns=quiet_ns)
         self._close(Alarm(sum(seen)))
@@ -140,13 +142,25 @@ class Notices:
             self._escalate()
 
     def _change(self, alerts: tuple[Alert, ...]) -> None:
-        """Remember the newest, those that are open before all others; written when what is being done now is done."""
+        """Remember what is of use, of that the newest, open ones before all others; written when this act is done."""
+        alerts = self._of_use(alerts)
         while len(alerts) > ALERTS_KEPT:
             oldest = min(alerts, key=lambda alert: (alert.is_open, alert.raised_us))
             alerts = tuple(alert for alert in alerts if alert is not oldest)
         self._alerts = alerts
         if self._keeping is None:
             self._keeping = self._world.at(self._world.now_ns, self._nvram.guarded(self._keep))
+
+    def _of_use(self, alerts: tuple[Alert, ...]) -> tuple[Alert, ...]:
+        """Of each alarm those whose number may make it critical, and the first that nobody has seen."""
+        assert self._intervals is not None
+        kept: list[Alert] = []
+        for alarm in dict.fromkeys(alert.alarm for alert in alerts):
+            own = [alert for alert in alerts if alert.alarm == alarm]
+            newest = own[-self._intervals.repeated_alarms :]
+            first_open = [alert for alert in own if alert.is_open][:1]
+            kept += newest if first_open and first_open[0] in newest else [*first_open, *newest]
+        return tuple(sorted(kept, key=lambda alert: alert.raised_us))
 
     def _keep(self) -> None:
         self._keeping = None

@@ -62,10 +62,8 @@ class Nvram:
 
     @property
     def reserved_now(self) -> int:
-        """How far the step counter may get before another reservation is written."""
-        image, block = self._image, self._reserved_steps
-        confirmed = image.steps + (self._motor.steps - image.steps) // block * block
-        return self._reserved_from(image.memory, confirmed)
+        """How far the step counter may get before another reservation is written; no step with the memory lost."""
+        return self._motor.steps if self.is_lost else self._reservations(1)[-1].reserved
 
     def write(self, memory: Memory) -> None:
         """Replace the image.
@@ -140,12 +138,11 @@ class Nvram:
         if self.is_lost or not self._counts_from_image:
             return
         self._counts_from_image = False
-        image, block, steps = self._image, self._reserved_steps, self._motor.steps
-        blocks = (steps - image.steps) // block
-        for number in range(max(1, blocks + 1 - JOURNALLED_AT_LEAST), blocks + 1):
-            confirmed = image.steps + number * block
-            reservation = Reservation(image.generation, confirmed, self._reserved_from(image.memory, confirmed))
-            self._journal.append(reservation, programmed_bytes=self._programmed_bytes(confirmed))
+        image = self._image
+        for reservation in self._reservations(JOURNALLED_AT_LEAST):
+            if reservation != Reservation(image.generation, image.steps, image.reserved):
+                programmed_bytes = self._programmed_bytes(reservation.confirmed)
+                self._journal.append(reservation, programmed_bytes=programmed_bytes)
 
     def step_counts(self) -> tuple[int, int]:
         """After power was lost and `start`: the confirmed step count, and the one that was reserved.
@@ -157,9 +154,11 @@ class Nvram:
             return (0, 0) if newest is None else (newest.confirmed, newest.reserved)
         image, run = self._image, self._image.memory.under_way
         confirmed, reserved = (image.steps, image.reserved) if newest is None else (newest.confirmed, newest.reserved)
-        if run is not None and run.step_ticks and (decayed := self._journal.damaged_at_the_end()):
-            farthest = reserved + decayed * self._reserved_steps
-            reserved = max(reserved, farthest if run.last_steps is None else min(farthest, run.last_steps))
+        if run is not None and run.step_ticks:
+            for _ in range(self._journal.damaged_at_the_end()):
+                overruns = run.last_steps is not None and reserved >= run.last_steps
+                more = reserved + self._reserved_steps
+                reserved = more if overruns else self._reserved_from(image.memory, reserved)
         return confirmed, reserved
 
     def guarded(self, act: Callable[[], None]) -> Callable[[], None]:
@@ -178,12 +177,30 @@ class Nvram:
         self._flash.program(slot, 0, octets)
 
     def _reserved_from(self, memory: Memory, steps: int) -> int:
-        """How far the counter may get from a count on before another reservation."""
+        """How far the counter may get from a count on before another reservation: up to the last step that is due."""
         run = memory.under_way
         if run is None or not run.step_ticks:
             return steps
         reserved = steps + self._reserved_steps
-        return reserved if run.last_steps is None else max(steps, min(reserved, run.last_steps))
+        return reserved if run.last_steps is None or steps > run.last_steps else min(reserved, run.last_steps)
+
+    def _reservations(self, newest: int) -> list[Reservation]:
+        """The newest ones under the present image, its own among them, oldest first.
+
+        Each is made when the counter is where the one before ends. Beyond the last step that is due come only those of
+        a rotor that makes more steps than it is driven to.
+        """
+        image, block, steps = self._image, self._reserved_steps, self._motor.steps
+        run = image.memory.under_way
+        last = steps if run is None or run.last_steps is None else run.last_steps
+        overruns = image.steps <= last < steps
+        due = range(image.steps, last if overruns else steps + 1, block)[-newest:]
+        beyond = range(last, steps + 1, block)[-newest:] if overruns else ()
+        reservations = [
+            *(Reservation(image.generation, count, self._reserved_from(image.memory, count)) for count in due),
+            *(Reservation(image.generation, count, count + block) for count in beyond),
+        ]
+        return reservations[-newest:]
 
     def _programmed_bytes(self, confirmed: int) -> int:
         """How much of a record is written that was begun when the counter reached a value.

@@ -74,11 +74,12 @@ class Outcomes:
         return (*(start_us for start_us in starts_us if start_us > now_us - DAY_US), now_us)
 
     def _with_stretch(self, memory: Memory, now_us: int) -> Memory:
-        """With what the motor is to be driven at from now on, where that is new, and after each reset."""
+        """With what the motor is to be driven at from now on, where that is new or was overrun, or after a reset."""
         ticks = 0 if memory.under_way is None else memory.under_way.step_ticks
         newest = memory.stretches[-1] if memory.stretches else None
         is_after_reset = memory.boot_id != self._nvram.memory.boot_id
-        if newest is not None and newest.step_ticks == ticks and not is_after_reset:
+        goes_on = newest is not None and newest.step_ticks == ticks and not is_after_reset
+        if goes_on and newest is not None and not newest.excess_steps(now_us, self._motor.steps):
             return memory
         stretch = Stretch(now_us, self._motor.steps, ticks, memory.step_volume_nl)
         return replace(memory, stretches=with_stretch(memory.stretches, stretch, kept_us=self._kept_us))

@@ -88,6 +88,17 @@ class PatientBoluses:
         if most_ul > limits.window_limit_ul:
             raise _not_now(f"{most_ul:.6g} uL in {limits.window_s} s; limit {limits.window_limit_ul:.6g}")
 
+    def may_go_on(self, bolus: Run) -> bool:
+        """Whether what is left of a bolus that waited is still within limits that are still on."""
+        limits = self._nvram.memory.limits
+        if limits is None or not limits.enabled:
+            return False
+        try:
+            self.refuse_above_window(limits, bolus)
+        except RefusedRequest:
+            return False
+        return True
+
     def _outlook(self, now_us: int, bolus: Run, until_us: int) -> Outlook:
         """The bolus, then the therapy with all changes of its rate that it will make by itself."""
         memory = self._nvram.memory

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TypeAlias, get_args
 
 import msgspec
 
@@ -17,11 +16,10 @@ from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.firmware.patient_bolus import PatientBoluses, checked_limits
 from firmware_mock.firmware.refusals import RefusedRequest
 from firmware_mock.firmware.settings import Settings
+from firmware_mock.firmware.supported import Supported
 from firmware_mock.firmware.therapy import Therapy
 from protocol import (
-    Capability,
     FlexStep,
-    Message,
     Mode,
     NakReason,
     OnLeaseLoss,
@@ -40,34 +38,6 @@ from protocol import (
     encode_payload,
 )
 from protocol.profile import ModelProfile
-
-CAPABILITIES = (
-    Capability.CONTINUOUS
-    | Capability.BOLUS
-    | Capability.MINIMUM_RATE
-    | Capability.FLEX
-    | Capability.PATIENT_BOLUS
-    | Capability.PRIMING
-    | Capability.BRIDGE
-    | Capability.TRIAL
-    | Capability.THERAPY_CLOCK
-    | Capability.REFILL
-)
-Supported: TypeAlias = (
-    ProposeContinuous
-    | ProposeMinimumRate
-    | ProposeFlex
-    | ProposeBolus
-    | ProposePatientBolus
-    | ProposePrime
-    | ProposeBridge
-    | ProposeTrial
-    | ProposePatientBolusLimits
-    | ProposeCalibration
-    | ProposeRefill
-    | ProposeTherapyClock
-)
-SUPPORTED: tuple[type[Message], ...] = get_args(Supported)
 
 FARTHEST_WEST_S = -12 * 3600
 FARTHEST_EAST_S = 14 * 3600
@@ -185,6 +155,8 @@ class Planner:
         self._refuse_to_infuse()
         self._refuse_during_bolus()
         self._refuse_during_bridge()
+        if self._nvram.memory.programming_interrupted:
+            raise RefusedRequest(NakReason.WRONG_STATE, "programming was cut short; program, or STOP")
         is_prime = isinstance(proposed, ProposePrime)
         if is_prime and self._nvram.memory.primed:
             raise RefusedRequest(NakReason.WRONG_STATE, "primed already; again only after a refill")

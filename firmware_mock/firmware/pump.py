@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 from firmware_mock.firmware.accounts import Accounts
+from firmware_mock.firmware.answers import Answers
 from firmware_mock.firmware.clock import Clocks, DeviceClock
 from firmware_mock.firmware.dosing import Dosing
 from firmware_mock.firmware.flash import Flash, PowerLost
@@ -21,11 +21,9 @@ from firmware_mock.firmware.nvram import Nvram
 from firmware_mock.firmware.outcomes import Outcomes
 from firmware_mock.firmware.patient_bolus import PatientBoluses
 from firmware_mock.firmware.power import Power
-from firmware_mock.firmware.proposals import SUPPORTED, Planner
+from firmware_mock.firmware.proposals import Planner
 from firmware_mock.firmware.readings import Readings
-from firmware_mock.firmware.refusals import RefusedRequest
 from firmware_mock.firmware.rot import rot_bits, rot_page
-from firmware_mock.firmware.self_test import SelfTest
 from firmware_mock.firmware.settings import Settings
 from firmware_mock.firmware.stall_watch import StallWatch
 from firmware_mock.firmware.telemetry import Streams
@@ -38,47 +36,8 @@ from firmware_mock.physics.thermostat import HeadThermometer
 from firmware_mock.ports import Port
 from firmware_mock.world import Event as WorldEvent
 from firmware_mock.world import World
-from protocol import (
-    Ack,
-    AcknowledgeAlarms,
-    AlarmsRequest,
-    BulkOpen,
-    BulkRead,
-    CalibrationRequest,
-    ClockRequest,
-    CommandResultRequest,
-    Commit,
-    DescribeRequest,
-    DeviceRequest,
-    DeviceSession,
-    Event,
-    EventCode,
-    EventRecord,
-    FirmwareInformationRequest,
-    HandshakeConfirm,
-    Hello,
-    HelloRequest,
-    Lease,
-    LeaseRelease,
-    LeaseRequest,
-    LeaseStatusRequest,
-    Message,
-    Nak,
-    NakReason,
-    PairRequest,
-    PatientBolusLimitsRequest,
-    ResetCause,
-    SelfTestRequest,
-    StatusRequest,
-    Stop,
-    Stream,
-    Subscribe,
-    TherapyClockRequest,
-    TherapyRequest,
-)
+from protocol import DeviceRequest, DeviceSession, Event, EventCode, EventRecord, Message, ResetCause, Stream
 from protocol.profile import ModelProfile
-
-_FOR_THE_HOLDER = frozenset((*SUPPORTED, Commit, AcknowledgeAlarms, SelfTestRequest))
 
 
 class PumpFirmware:
@@ -86,7 +45,7 @@ class PumpFirmware:
 
     `key` is what it was paired with, None for a pump that takes orders from everybody. `on_request` is told of each
     request before it is carried out, `on_answer` of both before the answer goes out, `on_event` of what it notes in its
-    event log; `on_turn` is called when it has booted, hangs, or has lost its power.
+    event log; `on_turn` is called when it has booted, hangs, has lost its power, or its button was pressed.
     `starts_utc_s`: UTC in seconds since 1970-01-01 when it was made, which is when the therapy clock began to run;
     `served_s`: how long it had been implanted then. `upkeep` takes what comes from outside other than by its port.
     """
@@ -161,6 +120,7 @@ class PumpFirmware:
             thermometer,
             self._accounts,
             self._therapy,
+            self._patient,
             self._tokens,
             stall_watch,
             self._announce,
@@ -193,7 +153,20 @@ class PumpFirmware:
         self._dosing = dosing = Dosing(
             nvram, planner, self._tokens, self._therapy, outcomes, self._readings.stopped, self._announce
         )
-        self._answers = self._wired(dosing, self.upkeep.self_test, Clocks(nvram, clock))
+        self._answers = Answers(
+            self._keys,
+            self._lease,
+            self._tokens,
+            self._logs,
+            self._streams,
+            self._identity,
+            self._readings,
+            Clocks(nvram, clock),
+            self._therapy,
+            self._patient,
+            dosing,
+            self.upkeep,
+        )
         nvram.on_write = self._alarms.watch
         nvram.on_power_lost = self._power.lost_in_write
         motor.on_change = self._motor_changed
@@ -272,40 +245,11 @@ class PumpFirmware:
         """The patient asks for a bolus; what is refused is logged. Nothing happens where the firmware does not run."""
         if self._runs():
             self._nvram.guarded(self._dosing.press_button)()
+            self.on_turn()
 
     def press_pairing_button(self) -> None:
         """Have it take the next key that it is given at its port."""
         self._keys.is_pairing = True
-
-    def _wired(
-        self, dosing: Dosing, self_test: SelfTest, clocks: Clocks
-    ) -> dict[type[Message], Callable[[Any], Message]]:
-        return {
-            HelloRequest: self._hello,
-            HandshakeConfirm: self._confirmed,
-            PairRequest: self._pair,
-            DescribeRequest: self._identity.describe,
-            FirmwareInformationRequest: self._identity.firmware,
-            StatusRequest: self._readings.status,
-            CalibrationRequest: self._readings.calibration,
-            ClockRequest: clocks.exchange,
-            TherapyClockRequest: clocks.therapy_clock,
-            TherapyRequest: self._therapy.in_force,
-            PatientBolusLimitsRequest: self._patient.limits,
-            **dict.fromkeys(SUPPORTED, dosing.propose),
-            Commit: dosing.commit,
-            CommandResultRequest: dosing.result,
-            Stop: dosing.stop,
-            Subscribe: self._streams.subscribe,
-            AlarmsRequest: self._alarms.listed,
-            AcknowledgeAlarms: self._alarms.acknowledge,
-            SelfTestRequest: self_test.run,
-            LeaseRequest: self._lease.ask,
-            LeaseStatusRequest: self._lease.status,
-            LeaseRelease: self._lease.release,
-            BulkOpen: self._logs.open,
-            BulkRead: self._logs.read,
-        }
 
     def _boot(self, cause: ResetCause, low_steps: int, high_steps: int) -> None:
         self._keys.reset()
@@ -390,56 +334,17 @@ class PumpFirmware:
             return
         try:
             for request in self._session.receive(data, self._world.monotonic()):
-                self._session.reply(request.seq, self._answer_or_nak(request))
+                self._session.reply(request.seq, self._answer(request))
         except PowerLost:
             self._power.lost_in_write()
             return
         self._send()
 
-    def _answer_or_nak(self, request: DeviceRequest) -> Message:
-        message = request.message
-        self.on_request(message)
-        self._logs.is_in_the_open = self._keys.is_in_the_open(request)
-        try:
-            self._keys.check(request)
-            answer = self._answer(message)
-        except RefusedRequest as refusal:
-            answer = Nak(refusal.reason, refusal.detail)
-        if isinstance(answer, Lease) and self._keys.is_in_the_open(request):
-            answer = Lease(0, answer.remaining_ms, answer.holder)
-        self.on_answer(message, answer)
+    def _answer(self, request: DeviceRequest) -> Message:
+        self.on_request(request.message)
+        answer = self._answers.to(request)
+        self.on_answer(request.message, answer)
         return answer
-
-    def _answer(self, message: Message) -> Message:
-        kind = type(message)
-        answer = self._answers.get(kind)
-        if answer is None:
-            raise RefusedRequest(NakReason.UNSUPPORTED, f"this pump does not do {kind.__name__}")
-        if kind in _FOR_THE_HOLDER:
-            self._lease.check()
-        return answer(message)
-
-    def _hello(self, request: HelloRequest) -> Hello:
-        """With a key it is the handshake behind HELLO that opens a session: anybody may say HELLO."""
-        is_keyed = self._keys.guard.key is not None
-        if not is_keyed:
-            self._begin_session()
-        return self._identity.hello(request, is_keyed=is_keyed)
-
-    def _confirmed(self, _: HandshakeConfirm) -> Ack:
-        self._begin_session()
-        return Ack()
-
-    def _pair(self, request: PairRequest) -> Message:
-        """What somebody began without the key is over with that."""
-        paired = self._keys.pair(request)
-        self._tokens.kill()
-        self._begin_session()
-        return paired
-
-    def _begin_session(self) -> None:
-        self._streams.end()
-        self._lease.begin_session()
 
     def _announce(self, code: EventCode, argument: int = 0) -> None:
         record = self._logs.add_event(code, argument)

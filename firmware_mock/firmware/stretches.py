@@ -1,13 +1,14 @@
 """What the motor was driven at, stretch by stretch, and the most that any window of time may hold of it.
 
 Times are µs of the counter that runs through resets. No more is believed of a stretch than its rate allows for a time,
-and no more than the steps that were counted in it: so a stall, a power cut, or several stretches put together make the
-account too high, never too low.
+and no more than the steps that were counted in it; where more were counted than its rate allows for all of it, as of a
+rotor that makes too many or after a power cut, those may have been made at any instant of it. So a stall, a power cut,
+or several stretches put together make the account too high, never too low.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -30,6 +31,12 @@ class Stretch:
         """Its rate."""
         return self.step_volume_nl * 1e-3 / self.step_ticks if self.step_ticks else 0.0
 
+    def excess_steps(self, end_us: int, steps: int) -> int:
+        """How many more of the steps counted until its end there are than its rate allows."""
+        if not self.step_ticks:
+            return 0
+        return max(0, steps - self.began_at_steps - (end_us - self.began_us) // self.step_ticks - 1)
+
 
 def with_stretch(stretches: tuple[Stretch, ...], stretch: Stretch, *, kept_us: int) -> tuple[Stretch, ...]:
     """With one more that begins now.
@@ -40,8 +47,8 @@ def with_stretch(stretches: tuple[Stretch, ...], stretch: Stretch, *, kept_us: i
     while len(before) > 1 and before[1].began_us <= stretch.began_us - kept_us:
         del before[0]
     if len(before) == STRETCHES_KEPT:
-        oldest, next_oldest = before[:2]
-        before[:2] = [_together(oldest, next_oldest)]
+        oldest, next_oldest, after = before[:3]
+        before[:2] = [_together(oldest, next_oldest, after)]
     return (*before, stretch)
 
 
@@ -84,22 +91,30 @@ class _Past:
             (after - before) * stretch.step_volume_nl * 1e-3
             for stretch, (before, after) in zip(stretches, pairwise(counts), strict=True)
         ]
+        self._excess_ul = [
+            stretch.excess_steps(end_us, steps) * stretch.step_volume_nl * 1e-3
+            for stretch, end_us, steps in zip(stretches, self._ends_us, counts[1:], strict=True)
+        ]
         self._later_ul = [0.0, *accumulate(reversed(self._made_ul))][::-1]
         self.bends_us = list(self._began_us)
-        for stretch, end_us, made_ul in zip(stretches, self._ends_us, self._made_ul, strict=True):
-            if made_ul > 0.0 and stretch.step_ticks:
-                self.bends_us.append(end_us - round(made_ul / stretch.ul_per_us))
+        for place, stretch in enumerate(stretches):
+            even_ul = self._made_ul[place] - self._excess_ul[place]
+            if even_ul > 0.0 and stretch.step_ticks:
+                self.bends_us.append(self._ends_us[place] - round(even_ul / stretch.ul_per_us))
 
     def since_ul(self, begin_us: int) -> float:
-        """At most this since an instant; all that is known of before the first stretch."""
-        place = bisect_right(self._began_us, begin_us) - 1
+        """At most this since just before an instant; all that is known of before the first stretch."""
+        place = bisect_left(self._began_us, begin_us) - 1
         if place < 0:
             return self._later_ul[0]
-        if begin_us >= self._ends_us[place]:
+        if begin_us > self._ends_us[place]:
             return 0.0
         stretch, made_ul = self._stretches[place], self._made_ul[place]
         if stretch.step_ticks:
-            made_ul = min(made_ul, (self._ends_us[place] - begin_us) * stretch.ul_per_us)
+            evenly_ul = (self._ends_us[place] - begin_us) * stretch.ul_per_us
+            made_ul = min(made_ul, evenly_ul + self._excess_ul[place])
+        elif begin_us == self._ends_us[place]:
+            made_ul = 0.0
         return made_ul + self._later_ul[place + 1]
 
 
@@ -118,11 +133,13 @@ class _Future:
         return self._before_ul[place] + since_us * self._outlook.ul_per_us[place]
 
 
-def _together(oldest: Stretch, following: Stretch) -> Stretch:
-    """One stretch for two: the faster of the rates, and at least the volume of both."""
+def _together(oldest: Stretch, following: Stretch, after: Stretch) -> Stretch:
+    """One stretch for two, at least the volume of both: the faster of the rates, or any where that was not kept to."""
     fastest = max((oldest, following), key=lambda stretch: stretch.ul_per_us)
-    if oldest.step_volume_nl == following.step_volume_nl:
-        return Stretch(oldest.began_us, oldest.began_at_steps, fastest.step_ticks, fastest.step_volume_nl)
-    largest_nl = max(oldest.step_volume_nl, following.step_volume_nl)
-    ticks = int(fastest.step_ticks * largest_nl / fastest.step_volume_nl) if fastest.step_ticks else 0
+    ticks, largest_nl = fastest.step_ticks, max(oldest.step_volume_nl, following.step_volume_nl)
+    if oldest.step_volume_nl != following.step_volume_nl and ticks:
+        ticks = int(ticks * largest_nl / fastest.step_volume_nl)
+    pairs = pairwise((oldest, following, after))
+    if any(stretch.excess_steps(later.began_us, later.began_at_steps) for stretch, later in pairs):
+        ticks = 1
     return Stretch(oldest.began_us, oldest.began_at_steps, ticks, largest_nl)

@@ -212,7 +212,7 @@ class Therapy:
             return
         if self._motor.has_missed_all:
             self._nvram.write(replace(memory, motor_stalled=True))
-        elif self._motor.has_made_some:
+        elif self._motor.has_made_some and self._motor.unseen_since_ns is None:
             self._seen_to_turn()
         self.resume()
 
@@ -228,6 +228,16 @@ class Therapy:
             therapy = therapy.counted(steps, steps)
         conditions = replace(memory.conditions, suspended_since_us=self._clock.running_us())
         self._outcomes.write(replace(memory, therapy=therapy, bolus=bolus, conditions=conditions))
+
+    def give_up_bolus(self) -> None:
+        """What waits of a bolus is not given; the therapy beneath it goes on waiting."""
+        memory = self._nvram.memory
+        bolus, waiting = memory.bolus, memory.therapy
+        assert bolus is not None
+        if waiting is not None:
+            waiting = replace(waiting, taken_up_at_steps=self._motor.steps)
+        interrupted = self._outcomes.of(bolus, CommandState.INTERRUPTED)
+        self._outcomes.write(replace(memory, bolus=None, therapy=waiting), interrupted)
 
     def hand_back(self) -> None:
         """Go on with what is in hand."""

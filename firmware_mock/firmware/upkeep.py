@@ -12,6 +12,7 @@ from firmware_mock.firmware.infusion_watch import InfusionWatch
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.notices import Notices
 from firmware_mock.firmware.nvram import Nvram
+from firmware_mock.firmware.patient_bolus import PatientBoluses
 from firmware_mock.firmware.self_test import SelfTest
 from firmware_mock.firmware.service import Service
 from firmware_mock.firmware.sounder import Heard, Sounder
@@ -45,6 +46,7 @@ class Upkeep:
         thermometer: HeadThermometer,
         accounts: Accounts,
         therapy: Therapy,
+        patient: PatientBoluses,
         tokens: Tokens,
         stall_watch: StallWatch,
         announce: Callable[[EventCode, int], None],
@@ -76,16 +78,18 @@ class Upkeep:
             world, profile, image, nvram, clock, battery, thermometer, motor, therapy, tokens, announce
         )
         self._service = Service(world, nvram, clock, battery, profile, served_s, self._stop)
-        self._switch = TelemetrySwitch(nvram, therapy, tokens, announce)
+        self._switch = TelemetrySwitch(nvram, therapy, patient, tokens, announce)
         self._therapy = therapy
         self._tokens = tokens
 
     def start(self) -> None:
-        """The firmware starts, and nothing is infused yet."""
+        """The firmware starts, and nothing is infused yet; what a loss of power has kept from being stopped is, now."""
         self.alarms.reset()
         self._infusion.reset()
         self.self_test.start()
         self._service.watch()
+        if self._nvram.memory.conditions.bar is not None:
+            self._stop()
 
     def watch(self) -> None:
         """The motor was told something, or the load of the battery is another."""

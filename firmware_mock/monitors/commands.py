@@ -39,6 +39,9 @@ class Ids:
     def on_change(self, was: Moment, now: Moment) -> Findings:
         if not now.works:
             return
+        if was.is_lost:
+            self._highest = max((run.command_id for run in now.runs), default=self._highest)
+            return
         before = {run.command_id for run in was.runs}
         for run in now.runs:
             if run.command_id not in before:
@@ -152,7 +155,10 @@ class Confirmation:
 
 
 class Priming:
-    """SP-21, SP-22: a priming bolus is of the volume confirmed, and there is one for each filling."""
+    """SP-21, SP-22: a priming bolus is of the volume confirmed, and there is one for each filling.
+
+    Steps that a rotor makes beyond its timer do not count: SP-13 bounds how long that stays untold.
+    """
 
     requests = (Commit,)
 
@@ -165,6 +171,8 @@ class Priming:
         bolus, issued = exchange.after.memory.bolus, exchange.issued
         if bolus is None or issued is None or not isinstance(issued.canonical, ProposePrime):
             return
+        if bolus.command_id <= exchange.before.memory.last_command_id:
+            return
         planned = issued.canonical.volume_ul / (exchange.after.memory.step_volume_nl * 1e-3)
         if bolus.command_id == issued.canonical.command_id and bolus.steps != round(planned):
             yield "SP-21", f"priming bolus {bolus.command_id} has {bolus.steps} steps; {planned:.1f} were confirmed"
@@ -173,6 +181,9 @@ class Priming:
         if not now.works:
             self._begun = None
             return
+        if self._begun is not None and (now.is_blurred or not was.follows):
+            command_id, began_at, planned = self._begun
+            self._begun = (command_id, began_at + now.rotor_steps - was.rotor_steps, planned)
         if any(result.propose_type == ProposeRefill.TYPE for result in ended(was, now)):
             self._primed = False
         bolus = now.memory.bolus

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firmware_mock.firmware.inside import Inside
+from firmware_mock.firmware.memory import Memory
 from firmware_mock.monitors.moment import Findings, Moment
 from protocol import Alarm, Mode, SelfTestItem, Stop
 
@@ -31,8 +32,8 @@ class AlarmsAndDelivery:
                 yield "SP-24", f"{items!r} has failed, and the motor turns"
             if stops := was.alarms & STOPS:
                 yield "SP-32", f"{stops!r} holds, and the motor turns"
-        is_disturbed = now.asked or not (was.works and now.works) or now.memory.boot_id != was.memory.boot_id
-        if risen := now.alarms & ~was.alarms & WARNINGS:
+        is_disturbed = now.asked or not (was.works and now.works) or _has_begun(was.memory) != _has_begun(now.memory)
+        if (risen := now.alarms & ~was.alarms & WARNINGS) or is_disturbed:
             self._warned = (now.now_ns, Alarm(0) if is_disturbed else risen, was)
         at_ns, risen, before = self._warned
         if is_disturbed or not risen or now.now_ns != at_ns:
@@ -88,7 +89,9 @@ class TelemetryMode:
             is_handed_back = before and was.works and run is not None and run.step_ticks > 0
             if is_handed_back and not now.period_ps and not now.alarms & STOPS:
                 yield "SP-30", "telemetry mode is over, and the motor stands"
-            is_lost = before and was.works and now.works and not now.runs and Stop not in now.asked
+            is_same_boot = now.memory.boot_id == was.memory.boot_id
+            goes_on = was.memory.therapy is not None or (was.memory.bolus is not None and is_same_boot)
+            is_lost = goes_on and before and was.works and now.works and not now.runs and Stop not in now.asked
             if is_lost and not now.memory.conditions.bar and not now.alarms & (STOPS | Alarm.LEASE_LOST):
                 yield "SP-30", "telemetry mode is over, and what ran before is forgotten"
 
@@ -137,6 +140,11 @@ class LostSteps:
             yield "SP-13", f"the rotor made {made} steps of {due:.0f} due, and no OVER_INFUSION"
         if off < 0 and not was.alarms & Alarm.UNDER_INFUSION:
             yield "SP-14", f"the rotor made {made} steps of {due:.0f} due, and no UNDER_INFUSION"
+
+
+def _has_begun(memory: Memory) -> tuple[object, ...]:
+    """What somebody or something other than an alarm has begun."""
+    return memory.boot_id, memory.last_command_id, memory.conditions.suspended_since_us
 
 
 def _suspended(moment: Moment) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from firmware_mock.firmware.inside import Inside
 from firmware_mock.firmware.memory import Run
 from firmware_mock.monitors.moment import NS_PER_H, Exchange, Findings, Moment, commanded_ul_per_h, driven_ul_per_h
@@ -52,6 +50,7 @@ class CommandedAgainstMade:
         step_ul = was.memory.step_volume_nl * 1e-3
         rate_ul_per_h = commanded_ul_per_h(run)
         if rate_ul_per_h is None or now.is_blurred or not was.follows:
+            self._part = None
             return
         self._made_ul += (now.rotor_steps - was.rotor_steps) * step_ul
         self._commanded_ul += rate_ul_per_h * (now.now_ns - was.now_ns) / NS_PER_H
@@ -63,57 +62,6 @@ class CommandedAgainstMade:
             yield "SP-03", told
         if self._made_ul < least_ul and not now.alarms & TELLS_OF_DELIVERY:
             yield "SP-04", f"{told}, and no alarm of it"
-
-
-class TrueVolume:
-    """SP-03, SP-04 by the true volume, which no part of the pump can know: what arrives against what was confirmed.
-
-    Begun afresh whenever the confirmed rate changes, at a reset and under an alarm.
-    """
-
-    def __init__(self, inside: Inside, begin: Moment, true_ul: Callable[[int], float]) -> None:
-        self._true_ul = true_ul
-        self._share = inside.profile.accuracy_limit_pct / 100.0
-        steps = inside.profile.steps_per_revolution / inside.profile.rollers
-        self._stroke_ul = steps * inside.profile.step_volume_nl * 1e-3
-        self._part: tuple[object, ...] | None = None
-        self._commanded_ul = 0.0
-        self._began_ul = 0.0
-        self._begin(begin)
-
-    def on_change(self, was: Moment, now: Moment) -> Findings:
-        run = was.under_way
-        rate_ul_per_h = None if run is None else commanded_ul_per_h(run)
-        if run is not None and rate_ul_per_h is not None and not now.is_blurred and was.follows:
-            self._commanded_ul += rate_ul_per_h * (now.now_ns - was.now_ns) / NS_PER_H
-            yield from self._judge(run, now.now_ns, now.alarms, self._commanded_ul)
-        if _part(now) != self._part or now.alarms & TELLS_OF_DELIVERY or now.is_blurred or not was.follows:
-            self._begin(now)
-
-    def on_event(self, was: Moment, now_ns: int) -> Findings:
-        """The same where no moment has changed."""
-        run = was.under_way
-        rate_ul_per_h = None if run is None else commanded_ul_per_h(run)
-        if run is not None and rate_ul_per_h is not None and was.follows:
-            commanded_ul = self._commanded_ul + rate_ul_per_h * (now_ns - was.now_ns) / NS_PER_H
-            yield from self._judge(run, now_ns, was.alarms, commanded_ul)
-
-    def _begin(self, now: Moment) -> None:
-        self._part, self._commanded_ul, self._began_ul = _part(now), 0.0, self._true_ul(now.now_ns)
-
-    def _judge(self, run: Run, now_ns: int, alarms: Alarm, commanded_ul: float) -> Findings:
-        given_ul = self._true_ul(now_ns) - self._began_ul
-        told = f"command {run.command_id}: {given_ul:.6g} uL arrived, {commanded_ul:.6g} uL commanded"
-        if given_ul > commanded_ul * (1.0 + self._share) + self._stroke_ul:
-            yield "SP-03", told
-        is_told = alarms & TELLS_OF_DELIVERY
-        if given_ul < commanded_ul * (1.0 - self._share) - self._stroke_ul and not is_told:
-            yield "SP-04", f"{told}, and no alarm of it"
-
-
-def _part(moment: Moment) -> tuple[object, ...] | None:
-    run = moment.under_way
-    return None if run is None else (run.command_id, run.mode, run.step_ticks, moment.memory.boot_id)
 
 
 class Rate:
@@ -175,29 +123,40 @@ class Accounts:
 
 
 class StalledSteps:
-    """SP-09, SP-20: steps of a stalled rotor are not counted, and once the stall is known they are told as missing."""
+    """SP-09, SP-20: steps of a stalled rotor are not counted, and once the stall is known they are told as missing.
+
+    Steps that the rotor made beyond its timer in the same run are none that are missing.
+    """
 
     requests = (StatusRequest,)
 
     def __init__(self, inside: Inside, begin: Moment) -> None:
-        self._missed = 0
+        self._missed_before = self._missed_in_run = 0
         self._starts = 0
 
     def on_change(self, was: Moment, now: Moment) -> Findings:
         if now.memory.boot_id != was.memory.boot_id or not was.is_on or not now.is_on:
-            self._missed = self._starts = 0
+            self._missed_before = self._missed_in_run = self._starts = 0
             return
         counted, made = now.counted_steps - was.counted_steps, now.rotor_steps - was.rotor_steps
         if counted != made:
             yield "SP-20", f"{counted} steps counted while the rotor made {made}"
         if was.hangs or now.hangs:
             return
-        self._starts += now.began_ns != was.began_ns
-        if was.stalled_since_ns is not None and was.period_ps:
-            self._missed += (now.now_ns - was.now_ns) * 1000 // was.period_ps
+        if was.period_ps:
+            due = (now.now_ns - was.now_ns) * 1000 // was.period_ps
+            if was.stalled_since_ns is not None:
+                self._missed_in_run += due
+            elif not was.follows:
+                self._missed_in_run += min(0, due - made)
+        if now.began_ns != was.began_ns:
+            self._starts += 1
+            self._missed_before += max(0, self._missed_in_run)
+            self._missed_in_run = 0
+        missed = self._missed_before + max(0, self._missed_in_run)
         flagged = now.commanded_steps - now.counted_steps
-        if now.memory.motor_stalled and flagged < self._missed - self._starts - 2:
-            yield "SP-09", f"{self._missed} steps were missed in a stall, {flagged} are told"
+        if now.memory.motor_stalled and flagged < missed - self._starts - 2:
+            yield "SP-09", f"{missed} steps were missed in a stall, {flagged} are told"
 
     def on_exchange(self, exchange: Exchange) -> Findings:
         after = exchange.after

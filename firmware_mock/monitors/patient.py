@@ -26,23 +26,24 @@ class PatientBolus:
         self._starts_ns: list[int] = []
         self._path: list[tuple[int, float]] = [(begin.now_ns, 0.0)]
         self._judged: BolusLimits | None = None
+        self._judged_id = 0
         self._judge_until_ns = 0
         self._kept_ns = 0
 
     def on_change(self, was: Moment, now: Moment) -> Findings:
-        made_ul = (now.rotor_steps - was.rotor_steps) * was.memory.step_volume_nl * 1e-3
+        made_ul = _counted(was, now) * was.memory.step_volume_nl * 1e-3
         if self._kept_ns or now.memory.limits is not None:
             self._go_on(was, now, made_ul)
+        if self._judged is not None and was.now_ns < (to_ns := min(now.now_ns, self._judge_until_ns)):
+            yield from self._judge(self._judged, was.now_ns, to_ns, was.memory.step_volume_nl * 1e-3)
         limits, bolus = now.memory.limits, now.memory.bolus
         is_new = bolus is not None and bolus.mode is Mode.PATIENT_BOLUS and bolus not in was.runs
         if is_new and bolus is not None and bolus.command_id not in {run.command_id for run in was.runs}:
             yield from self._begins(now, limits, bolus)
-        elif now.committed and any(run.command_id in now.committed for run in now.runs):
+        elif any(run.command_id > self._judged_id for run in now.runs):
             self._judged = None
         if self._judged is not None and self._judged != limits:
             self._judged = None
-        if self._judged is not None and was.now_ns < self._judge_until_ns:
-            yield from self._judge(self._judged, was.now_ns, now.now_ns, now.memory.step_volume_nl * 1e-3)
 
     def _begins(self, now: Moment, limits: BolusLimits | None, bolus: Run) -> Findings:
         earlier, self._starts_ns = self._starts_ns, [*self._starts_ns[-200:], now.now_ns]
@@ -58,7 +59,7 @@ class PatientBolus:
             yield "SP-01", f"patient bolus {bolus.command_id} is number {len(of_today) + 1} of 24 h"
         assert bolus.steps is not None
         over_ns = bolus.steps * bolus.step_ticks * 1000
-        self._judged = limits
+        self._judged, self._judged_id = limits, bolus.command_id
         self._judge_until_ns = now.now_ns + over_ns + limits.window_s * NS_PER_S
 
     def _go_on(self, was: Moment, now: Moment, made_ul: float) -> None:
@@ -92,3 +93,11 @@ class PatientBolus:
             return path[-1][1]
         (from_ns, from_ul), (to_ns, to_ul) = path[place - 1], path[place]
         return from_ul + (to_ul - from_ul) * (at_ns - from_ns) / (to_ns - from_ns)
+
+
+def _counted(was: Moment, now: Moment) -> int:
+    """Steps since, no more of them than the timer asked for."""
+    made = now.rotor_steps - was.rotor_steps
+    if was.follows and not now.is_blurred:
+        return made
+    return min(made, (now.now_ns - was.now_ns) * 1000 // was.period_ps + 1) if was.period_ps else made

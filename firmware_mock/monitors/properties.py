@@ -35,7 +35,7 @@ PROPERTIES = (
         "SP-02",
         "When a patient-activated bolus is given, no sliding window holds more than its limit, basal included.",
         f"{ISSUE}; limits as committed",
-        "by counted steps; a clinician's bolus counts and is not limited, so a window that it fills is no breach",
+        "by counted steps, no more than the timer asked for; a clinician's bolus counts and is not limited",
     ),
     Property(
         "SP-03",
@@ -77,7 +77,7 @@ PROPERTIES = (
         "SP-09",
         "Steps due since a stall began are told as missing once it is detected.",
         f"{ISSUE}; {FIELD}",
-        "timer against encoder, within two steps and one for each start of the motor",
+        "timer against encoder, within two steps, one a start of the motor, and those made too many in the run",
     ),
     Property(
         "SP-10",
@@ -119,7 +119,7 @@ PROPERTIES = (
         "SP-16",
         "At the end of the programmed volume the motor stands, with an alarm.",
         ISSUE,
-        "by programmed volume alone: over- and under-fill are not known; within two steps",
+        "by programmed volume alone: over- and under-fill are not known; within two steps; SP-25 in a hang",
     ),
     Property(
         "SP-17",
@@ -149,7 +149,7 @@ PROPERTIES = (
         "SP-21",
         "A priming bolus makes the steps that were confirmed and no more, within the bolus limit.",
         f"{ISSUE}; {MODEL} bolus_max_ul",
-        "within one step",
+        "within one step; while the rotor does not follow the timer SP-13 holds instead",
     ),
     Property("SP-22", "There is one priming bolus for each filling.", ISSUE, "begun counts, whatever came of it"),
     Property(
@@ -219,7 +219,7 @@ PROPERTIES = (
         "SP-34",
         "An alarm that comes up again and again, or that nobody attends to, becomes critical.",
         ISSUE,
-        "since boot, by the model's count and time",
+        "through resets, by the model's count and time; one just before a loss of power or a reset may not count",
     ),
     Property(
         "SP-35",

@@ -37,7 +37,7 @@ class Reservoir:
             return
         if not now.alarms & Alarm.EMPTY_RESERVOIR:
             yield "SP-16", "the programmed volume is used up, and no EMPTY_RESERVOIR"
-        if was.period_ps and now.now_ns > was.now_ns + SLACK_NS:
+        if was.period_ps and not was.hangs and now.now_ns > was.now_ns + SLACK_NS:
             yield "SP-16", "the programmed volume is used up, and the motor turns"
 
     def on_exchange(self, exchange: Exchange) -> Findings:

@@ -75,10 +75,8 @@ class Silence:
             return
         slack_ns = round(silence_s * CLOCK_TOLERANCE * NS_PER_S) + NS_PER_S
         for alarm in Alarm:
-            if alarm & exchange.after.alarms & exchange.request.alarms:
-                self._ends.pop(alarm, None)
-                if silence_s:
-                    self._ends[alarm] = (exchange.after.now_ns + silence_s * NS_PER_S, slack_ns)
+            if silence_s and alarm & exchange.after.alarms & exchange.request.alarms:
+                self._ends[alarm] = (exchange.after.now_ns + silence_s * NS_PER_S, slack_ns)
         self._set_due()
         yield from ()
 
@@ -126,6 +124,12 @@ class Escalation:
         for unseen in tuple(self._unseen):
             if not unseen & now.alarms or not now.is_on or now.hangs or now.memory.boot_id != was.memory.boot_id:
                 del self._unseen[unseen]
+        if now.is_lost:
+            self._raised.clear()
+        elif was.is_on and not now.is_on:
+            self._forget_since(now.now_ns - NS_PER_S)
+        elif now.memory.boot_id != was.memory.boot_id or (now.hangs and not was.hangs):
+            self._forget_since(now.now_ns - 1)
         escalated = {record.argument for record in now.logged if record.code == EventCode.ALARM_ESCALATED}
         for record in now.logged:
             alarm = _RAISED.get(record.code)
@@ -157,6 +161,12 @@ class Escalation:
                 del self._unseen[alarm]
                 yield "SP-34", f"nobody has seen {alarm!r} for too long, and it is not critical"
         self._set_due()
+
+    def _forget_since(self, at_ns: int) -> None:
+        """What came up just before power was lost, or at the instant of a reset, may not have been written."""
+        for instants in self._raised.values():
+            while instants and instants[-1] > at_ns:
+                instants.pop()
 
     def _longest_ns(self) -> int:
         assert self._sounder is not None

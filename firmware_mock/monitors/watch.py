@@ -8,8 +8,7 @@ from typing import Any
 
 from firmware_mock.firmware.pump import PumpFirmware
 from firmware_mock.monitors.catalogue import CHECKS
-from firmware_mock.monitors.delivery import TrueVolume
-from firmware_mock.monitors.moment import Exchange, Finding, Issued, Moment, moment
+from firmware_mock.monitors.moment import Exchange, Finding, Issued, moment
 from protocol import Commit, EventRecord, Message, Proposal, decode_payload
 
 _MOST_PER_PROPERTY = 5
@@ -50,7 +49,6 @@ class Monitors:
         self._was = moment(inside, (), (), (), is_blurred=False)
         checks: list[Any] = [check(inside, self._was) for check in CHECKS]
         self._on_change = _hooks(checks, "on_change")
-        self._on_event: list[Callable[[Moment, int], Iterable[Finding]]] = []
         self._on_end = _hooks(checks, "on_end")
         self._timed = [check for check in checks if hasattr(check, "overdue")]
         self._on_exchange: dict[type[Message], list[Callable[[Exchange], Iterable[Finding]]]] = {}
@@ -63,12 +61,6 @@ class Monitors:
         firmware.on_request, firmware.on_answer, firmware.on_turn = self._asked, self._answered, self.look
         self._firmware_slipped, inside.motor.on_slip = inside.motor.on_slip, self._slipped
         self._firmware_told, inside.motor.on_change = inside.motor.on_change, self._told
-
-    def compare(self, true_ul: Callable[[int], float]) -> None:
-        """From now on hold the volume that has truly arrived by an instant, in µL, against what was confirmed."""
-        check = TrueVolume(self._inside, self._was, true_ul)
-        self._on_change.append(check.on_change)
-        self._on_event.append(check.on_event)
 
     def broken(self) -> frozenset[str]:
         """The identifiers of the properties that were broken so far."""
@@ -95,13 +87,13 @@ class Monitors:
         ):
             self._kinds.clear()
             self._told_ns = None
-            for hook in self._on_event:
-                self._note(now_ns, hook(was, now_ns))
             return
         self._change(now_ns)
 
     def finish(self) -> list[Violation]:
-        """Judge what is due by now; all violations."""
+        """Judge what is due by now, where the pump is still watched; all violations."""
+        if self.look not in self._world.observers:
+            return self.violations
         self.look()
         now_ns = self._world.now_ns
         self._change(now_ns)

@@ -16,19 +16,9 @@ def rate_ul_per_h(dose_ug_per_day: float, concentration_ug_per_ml: float) -> flo
     return dose_ug_per_day / concentration_ug_per_ml * UL_PER_ML / HOURS_PER_DAY
 
 
-def dose_ug_per_day(rate_ul_per_h: float, concentration_ug_per_ml: float) -> float:
-    """The dose a day that a rate gives."""
-    return rate_ul_per_h * HOURS_PER_DAY / UL_PER_ML * concentration_ug_per_ml
-
-
 def way_ul(tubing_volume_ul: float, catheter_cm: float, catheter_ul_per_cm: float) -> float:
     """What tubing and catheter hold: the priming volume."""
     return tubing_volume_ul + catheter_cm * catheter_ul_per_cm
-
-
-def refill_days(filled_ul: float, alarm_ul: float, rate_ul_per_h: float) -> float:
-    """Days from a refill to the low-reservoir alarm at a constant rate."""
-    return (filled_ul - alarm_ul) / rate_ul_per_h / HOURS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)

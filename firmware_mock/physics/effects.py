@@ -69,6 +69,9 @@ class PumpEffects:
         _check("pump", "wear_exponent", self.wear_exponent, 0 < self.wear_exponent <= 2, "above 0, at most 2")
         _check("pump", "creep_time_h", self.creep_time_h, self.creep_time_h > 0, "above 0")
         _check("pump", "creep_pct", self.creep_pct, -100 < self.creep_pct < 100, "between -100 and 100")
+        _check("pump", "clock_error_ppm", self.clock_error_ppm, abs(self.clock_error_ppm) <= 1e5, "-100000 to 100000")
+        overfill_pct = self.reservoir_overfill_pct
+        _check("pump", "reservoir_overfill_pct", overfill_pct, overfill_pct >= -100, "at least -100, which is empty")
         _check("pump", "unit_error_pct", self.unit_error_pct, self.unit_error_pct > -100, "above -100")
         _check("pump", "battery_used_pct", self.battery_used_pct, 0 <= self.battery_used_pct < 100, "0 to below 100")
 

@@ -63,6 +63,12 @@ class _Stall:
     period_ps: int
     last_position: int | None
 
+    def last_position_at(self, t_ns: int) -> int | None:
+        """Where it would get to from where it stands, were it freed then; None for no end."""
+        if self.last_position is None:
+            return None
+        return self.last_position - (((t_ns - self.since_ns) * PS_PER_NS) << FRACTION_BITS) // self.period_ps
+
 
 class Head:
     """The rotor and its tubing. `on_change` is called after each start, change of rate, halt, stall and end of one.
@@ -133,9 +139,8 @@ class Head:
         if stall is None:
             return
         self._anchor()
-        now_ns, last_position = self._world.now_ns, stall.last_position
-        if last_position is not None:
-            last_position -= (((now_ns - stall.since_ns) * PS_PER_NS) << FRACTION_BITS) // stall.period_ps
+        now_ns = self._world.now_ns
+        last_position = stall.last_position_at(now_ns)
         if last_position is None or last_position > self._start_position:
             self._period_ps, self._last_position = self._made_in_ps(self._driven_ps), last_position
         self._world.trace("pump.free", self.counted_steps(now_ns))
@@ -164,6 +169,12 @@ class Head:
                 self._last_position = self._start_position + left * made_ppm // before
             self._period_ps = self._made_in_ps(self._driven_ps)
             self.on_change()
+        elif self._stall is not None:
+            now_ns, last_position = self._world.now_ns, self._stall.last_position_at(self._world.now_ns)
+            if last_position is not None:
+                last_position = self._start_position + (last_position - self._start_position) * made_ppm // before
+            period_ps = self._made_in_ps(self._driven_ps)
+            self._stall = _Stall(now_ns, self._stall.last_step_ns, period_ps, last_position)
         self._world.trace("pump.slip", made_ppm)
         self.on_slip()
 
@@ -336,10 +347,12 @@ class Head:
         return end_ns
 
     def _mean_wear(self, start_ns: int, end_ns: int) -> float:
-        """Mean of 1 - w·N^p over the revolutions of a segment, from the exact integral."""
+        """Mean of 1 - w·N^p over the revolutions of a segment, from the exact integral where there are any."""
         if not self._effects.wear_coefficient:
             return 1.0
         first, last = self._revolutions(start_ns), self._revolutions(end_ns)
+        if last == first:
+            return max(0.0, 1.0 - float(self._effects.wear_coefficient * first**self._effects.wear_exponent))
         power = self._effects.wear_exponent + 1.0
         lost = self._effects.wear_coefficient * (last**power - first**power) / power
         return max(0.0, 1.0 - float(lost / (last - first)))

@@ -9,9 +9,12 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 from bench.cli import cli
+from bench.simulate import plots
 from bench.simulate.events_table import events_text
 from bench.simulate.life import NOTICE
 from bench.simulation import simulate_life
+
+pytestmark = pytest.mark.usefixtures("unwatched")
 
 
 def simulate(*arguments):
@@ -100,6 +103,65 @@ def test_the_plot_is_svg_and_png_with_the_notice_and_every_panel(own_scenario, t
     assert (tmp_path / "again" / "simulation.svg").read_text(encoding="utf-8") == svg
 
 
+def test_a_steady_dose_is_drawn_as_one_line_that_touches_no_zero():
+    from matplotlib.figure import Figure
+
+    life = simulate_life("continuous-without-peaks")
+    axes = Figure().subplots()
+    plots.draw_dose(axes, life.columns["time_s"], life)
+    [line] = axes.patches
+    assert line.get_path().vertices[:, 1] == pytest.approx(100.0, abs=1.0)
+    assert line.get_label() == "mean of\n1 h"
+
+
+def test_a_pump_without_power_is_marked_among_the_alarms(tmp_path):
+    assert simulate("battery-fails-at-once", "--plot", "--out", tmp_path / "out").exit_code == 0
+    svg = (tmp_path / "out" / "simulation.svg").read_text(encoding="utf-8")
+    assert "without power" in svg
+    assert "time / d, from 0 UTC of 2026-11-21" in svg
+    [(from_s, until_s)] = simulate_life("battery-fails-at-once").off_spans()
+    assert (from_s, until_s) == (pytest.approx(30 * 86_400.0, abs=1.0), 40 * 86_400.0)
+
+
+LEAK = '[[events]]\nat_h = 12\ndo = "leak"\nshare_pct = 40\n'
+
+
+@pytest.mark.parametrize(
+    ("breaks", "exit_code", "said"),
+    [
+        ('[{ property = "SP-04", why = "It has no sensor." }]', 0, "broken    SP-04 from day 0 12:"),
+        ("[]", 1, "BROKEN    SP-04 from day 0 12:"),
+        (
+            '[{ property = "SP-04", why = "x" }, { property = "SP-03", why = "y" }]',
+            1,
+            "HELD      SP-03, which the scen",
+        ),
+        (
+            '[{ property = "SP-43", why = "x" }]',
+            2,
+            "mine.toml: scenario mine: breaks names property = 'SP-43', which is",
+        ),
+    ],
+)
+def test_what_a_scenario_breaks_is_held_against_what_it_says_it_breaks(own_scenario, tmp_path, breaks, exit_code, said):
+    file = own_scenario(LEAK)
+    file.write_text(f"breaks = {breaks}\n{file.read_text()}")
+    done = simulate(file, "--out", tmp_path / "out")
+    assert done.exit_code == exit_code
+    assert said in done.output
+    if exit_code != 2:
+        assert "Safety        41 of 42 properties held" in done.output
+        summary = json.loads((tmp_path / "out" / "summary.json").read_bytes())
+        assert summary["as_expected"] is (exit_code == 0)
+        assert [it["property"] for it in summary["breaks"] if it["first_s"] is not None] == ["SP-04"]
+
+
+def test_what_another_run_than_its_own_breaks_is_told_and_held_against_nothing(own_scenario, tmp_path):
+    done = simulate(own_scenario(LEAK), "--days", 2, "--out", tmp_path / "out")
+    assert done.exit_code == 0
+    assert "broken    SP-04 from day 0 12:" in done.output
+
+
 def test_a_long_life_is_drawn_in_bins_and_told_in_counts(tmp_path):
     done = simulate("seven-years", "--days", 150, "--plot", "--out", tmp_path / "out")
     assert done.exit_code == 0
@@ -118,6 +180,7 @@ def test_notes_that_differ_in_a_number_alone_are_counted_as_one_kind():
     ("name", "said"),
     [
         ("good-laboratory", "has no [implant], so there is no pump in a body"),
+        ("catheter-kinks", "no such scenario file; nearest: catheter-kink, catheter-leak"),
         ("nothing-like-that", "hw_configs/scenarios/nothing-like-that.toml: there is no such scenario file"),
     ],
 )

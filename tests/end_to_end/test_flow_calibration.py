@@ -89,3 +89,18 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(tmp_path: Path) -> 
         results.append((Path(json.loads(done.stdout)["folder"]) / "result.json").read_bytes())
     assert results[0] == results[1]
     assert len(json.loads(results[0])["trace_hash"]) == 64
+
+
+def test_a_model_whose_accuracy_is_a_claim_on_a_population_is_calibrated_and_not_judged(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2] / "hw_configs"
+    model, rig = tmp_path / "claimed.toml", tmp_path / "rig.toml"
+    text = (root / "models" / "implantable-20ml.toml").read_text(encoding="utf-8")
+    text = text.replace('name = "implantable-20ml"', 'name = "claimed"')
+    model.write_text(text.replace('accuracy_claim = "unit"', 'accuracy_claim = "population"'), encoding="utf-8")
+    text = (root / "rigs" / "sim.toml").read_text(encoding="utf-8")
+    rig.write_text(text.replace('"implantable-20ml"', f'"{model.as_posix()}"'), encoding="utf-8")
+    result = flow_calibration(str(rig), "quick", tmp_path / "runs").result
+    assert {result.verdict, result.as_found_verdict, result.as_left_verdict} == {Verdict.INCONCLUSIVE}
+    assert result.remarks[0].startswith("the limit of 14.5 % is claimed for a population of claimed, and no single")
+    assert all(abs(rate.error_pct) < 1.0 for rate in result.as_left)
+    assert result.adjustment.written_step_volume_nl is not None

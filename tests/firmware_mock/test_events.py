@@ -7,7 +7,15 @@ from firmware_mock.clinic import Clinic, Order
 from firmware_mock.ports import PortUnplugged
 from firmware_mock.scenario import ScenarioError
 from firmware_mock.station import Station
-from protocol import EventCode, HelloRequest, OnLeaseLoss, ProposeContinuous, StreamDecoder, encode
+from protocol import (
+    EventCode,
+    HelloRequest,
+    OnLeaseLoss,
+    ProposeContinuous,
+    ProposePatientBolusLimits,
+    StreamDecoder,
+    encode,
+)
 
 
 def station_with(*events):
@@ -120,6 +128,24 @@ def test_a_magnet_suspends_infusion_and_hands_it_back_unless_the_switch_sticks()
         assert told == [EventCode.STARTED, EventCode.SUSPENDED, *([] if sticks else [EventCode.RESUMED])]
 
 
+def test_a_patient_at_the_station_presses_the_button_and_gets_what_was_allowed():
+    station = station_with({"at_h": 1.0, "do": "patient_button"}, {"at_h": 1.1, "do": "patient_button"})
+    told = []
+    station.firmware.on_event = lambda event: told.append(event.code)
+    clinic = Clinic(station.world, station.ports["pump"], lambda text: None)
+    clinic.wants(Order("continuous", lambda id_: ProposeContinuous(id_, 20.0, OnLeaseLoss.CONTINUE)))
+    clinic.wants(Order("limits", lambda id_: ProposePatientBolusLimits(id_, 1, 10.0, 600.0, 3600, 5, 86_400, 1000.0)))
+    station.world.sleep(2.0 * 3600.0)
+    assert told == [
+        EventCode.STARTED,
+        EventCode.LIMITS_WRITTEN,
+        EventCode.STARTED,
+        EventCode.BOLUS_DONE,
+        EventCode.PATIENT_BOLUS_REFUSED,
+    ]
+    assert evidence(station)["event.patient_button"] == 2
+
+
 def test_an_event_that_did_not_come_left_no_evidence():
     station = station_with({"at_h": 1.0, "do": "unplug", "port": "pump"})
     station.world.sleep(3000.0)
@@ -141,8 +167,11 @@ def test_an_event_that_did_not_come_left_no_evidence():
         ),
         ({"at_h": 1.0, "do": "plug", "port": "pimp"}, "port = 'pimp' is no port"),
         ({"at_h": 1.0, "do": "stall", "for_s": -1.0}, "for_s = -1.0 must be a number of at least 0"),
-        ({"at_h": 1.0, "do": "power_cut"}, "event 1: off_s = None must be a number of at least 0"),
-        ({"do": "unplug", "port": "pump"}, "at_h = None must be a number of at least 0"),
+        (
+            {"at_h": 1.0, "do": "power_cut"},
+            r"event 1 \(power_cut\): off_s is missing; it must be a number of at least 0",
+        ),
+        ({"do": "unplug", "port": "pump"}, "at_h is missing; it must be a number of at least 0"),
         ({"at_h": -1.0, "do": "unplug", "port": "pump"}, r"at_h = -1.0 must be a number of at least 0"),
         ({"at_h": 1.0, "do": "overload", "mass_g": "much"}, "mass_g = 'much' must be a number"),
         ({"at_h": 1.0, "do": "overload", "mass_g": 1.0, "for_s": float("nan")}, "for_s = nan must be a number"),

@@ -10,7 +10,7 @@ from protocol import Alarm
 
 
 def row(hour, *, alarms=0, tip_ul=0.0):
-    values = dict.fromkeys(COLUMNS, 0.0) | {"mode": 0, "tone": 0, "battery_mv": 0}
+    values = dict.fromkeys(COLUMNS, 0.0) | {"mode": 0, "tone": 0, "pump_on": 1, "battery_mv": 0}
     return Row(**values | {"time_s": 3600.0 * hour, "alarms": int(alarms), "true_tip_ul": tip_ul})
 
 
@@ -72,9 +72,12 @@ def test_before_the_first_row_there_is_nothing_to_look_at(record):
     [
         ({}, "scenario test: expected 1: expects nothing; give alarm, any_alarm, event or column"),
         ({"alarm": "NOISE", "never": True}, "alarm = 'NOISE' is unknown; known: .*LOW_RESERVOIR"),
-        ({"alarm": "LOW_RESERVOIR"}, "from_h = None must be a number"),
+        ({"alarm": "LOW_RESERVOIR"}, "expected 1: from_h is missing; it must be a number"),
         ({"alarm": "LOW_RESERVOIR", "from_h": 3, "until_h": 2}, "from_h = 3 must be at least 0 and before until_h = 2"),
         ({"alarm": "LOW_RESERVOIR", "never": True, "from_h": 1}, "has no key 'from_h' beside 'alarm'; known: alarm"),
+        ({"alarm": "LOW_RESERVOIR", "from_h": 721, "until_h": 800}, "from_h = 721 is after the scenario's 30 days"),
+        ({"column": "mode", "at_h": 721, "low": 0, "high": 1}, "at_h = 721 is after the scenario's 30 days"),
+        ({"event": "", "from_h": 1, "until_h": 2}, "event = '' must be the beginning of a note, such as MOTOR_STALL"),
         ({"any_alarm": True}, "any_alarm can be false alone"),
         ({"column": "weight", "at_h": 1, "low": 0, "high": 1}, "column = 'weight' is unknown; known: time_s, mode"),
         ({"column": "mode", "at_h": 1, "low": 2, "high": 1}, "low = 2 must be at most high = 1"),

@@ -120,18 +120,34 @@ def test_an_alarm_is_noted_with_how_it_sounds():
     [
         (at("continuous", -1.0, rate_ml_per_day=1), r"event 1: at_h = -1.0 must be a number of at least 0"),
         (at("explode"), "do = 'explode' is unknown; known: acknowledge, bolus, break_part, bridge, .*unplug"),
-        (at("continuous"), "event 1: rate_ml_per_day = None must be a number of at least 0"),
+        (at("continuous"), "event 1 \\(continuous\\): rate_ml_per_day is missing; it must be a number of at least 0"),
         (at("continuous", rate_ml_per_day="fast"), "rate_ml_per_day = 'fast' must be a number"),
         (at("continuous", rate_ml_per_hour=1), r"\(continuous\) has no key 'rate_ml_per_hour'; known: at_h, conc"),
         (at("leak", share_pct=101), "share_pct = 101 must be a number of 0 to 100"),
         (at("leak", share_pct=10, at_cm=81), "at_cm = 81 must be a number of 0 to 80"),
         (at("kink", factor=0.5), "factor = 0.5 must be a number of at least 1"),
         (at("kink", factor=10, for_h=0), "for_h = 0 must be a number of at least 1e-06"),
-        (at("refill", volume_ml=20), "concentration_ug_per_ml = None must be a number"),
+        (at("refill", volume_ml=20), "concentration_ug_per_ml is missing; it must be a number"),
         (at("refill", **NEW_DRUG, pocketed_pct=120), "pocketed_pct = 120 must be a number of 0 to 100"),
         (at("film", locked_pct=200), "locked_pct = 200 must be a number of 0 to 100"),
         (at("break_part", part="antenna"), "part = 'antenna' is no part; known: battery, clock, firmware_image, "),
-        (at("patient_button", times=2), "every_h = None must be a number of at least 0.001"),
+        (at("patient_button", times=2), "every_h is missing; it must be a number of at least 0.001"),
+        (at("patient_button", every_h=1), r"\(patient_button\): every_h is given without times; say how often"),
+        (
+            at("stop", 1000.0),
+            r"\(stop\): at_h = 1000 is after the scenario's 10 days; give an earlier one, or more \[implant\]",
+        ),
+        (at("stop", 1e300), "at_h = 1e\\+300 is beyond all measure; at most 1e\\+12 is taken"),
+        (
+            at("continuous", rate_ml_per_day=1, dose_ug_per_day=100, concentration_ug_per_ml=500),
+            "rate_ml_per_day and dose_ug_per_day say the same twice; give rate_ml_per_day, or dose_ug_per_day and conc",
+        ),
+        (
+            at("bolus", volume_ml=1, concentration_ug_per_ml=500),
+            "volume_ml and concentration_ug_per_ml say the same tw",
+        ),
+        (at("refill", volume_ml=41, concentration_ug_per_ml=1), "volume_ml = 41 must be a number of 0 to 40"),
+        (at("refill", **NEW_DRUG, leaving_ml=21), "leaving_ml = 21 must be a number of 0 to 20"),
         (at("patient_button", every_h=1, times=1.5), "times = 1.5 must be a whole number"),
         (at("flex"), r"\(flex\): steps = None must be a list of tables, not empty"),
         (at("flex", steps=[{"at": "25:00", "rate_ml_per_day": 1}]), "at = '25:00'; give a time of day"),
@@ -168,6 +184,19 @@ def test_a_senseless_event_is_refused_by_number_key_and_cure(event, said):
 def test_an_impossible_figure_is_refused_by_table_key_and_cure(tables, said):
     with pytest.raises(ScenarioError, match=said):
         Implant(World(scenario=Scenario("test", tables)))
+
+
+@pytest.mark.parametrize("days", [0.0, -1.0, float("nan"), 36_526.0])
+def test_days_that_are_asked_for_are_days(days):
+    with pytest.raises(ScenarioError, match=r"days = .* must be above 0 and at most 36525, a hundred years"):
+        Implant(World(scenario=Scenario("test", {"implant": {}})), days=days)
+
+
+def test_a_model_that_is_asked_for_and_cannot_be_simulated_is_not_laid_to_the_scenario():
+    with pytest.raises(
+        ScenarioError, match=r'^model = "valve-gated-latch" cannot be simulated: .* take one of bench-st'
+    ):
+        Implant(World(scenario=Scenario("test", {"implant": {}})), model="valve-gated-latch")
 
 
 def test_a_fault_in_a_file_is_named_with_the_file(tmp_path):

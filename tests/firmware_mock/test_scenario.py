@@ -84,7 +84,7 @@ def test_a_file_tells_what_it_breaks_expects_and_is_from(tmp_path):
         ('breaks = [{ property = "SP-28" }]', r"own\.toml: breaks has .*; each is {property = \"SP-…\", why = \"…\"}"),
         ("sources = [1]", r"own\.toml: sources = \[1\] must be a list of texts"),
         ("events = 3", r"own\.toml: events = 3 must be a list of \[\[events\]\]"),
-        ("dayz = 3", r"own\.toml: dayz = 3 is no key of a scenario; known: about, breaks, name, sources, and tables"),
+        ("dayz = 3", r"own\.toml: dayz = 3 is no key of a scenario; known: about, breaks, events, expected, name, s"),
     ],
 )
 def test_a_wrong_key_of_a_file_is_named_with_its_cure(tmp_path, text, said):
@@ -103,6 +103,14 @@ def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path):
         Scenario.load(tmp_path / "absent.toml")
     with pytest.raises(ScenarioError, match=r"hw_configs/scenarios/absent\.toml: there is no such"):
         Scenario.load("absent")
+    with pytest.raises(ScenarioError, match=r"brigde\.toml: there is no such scenario file; nearest: bridge$"):
+        Scenario.load("brigde")
+    with pytest.raises(ScenarioError, match=r"xyz\.toml: .*; give the path of a \.toml file, or one of battery-3-to-5"):
+        Scenario.load("xyz")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(bytes((0xB1, 0x00)))
+    with pytest.raises(ScenarioError, match=r"binary\.toml: not valid TOML: 'utf-8' codec can't decode byte 0xb1"):
+        Scenario.load(binary)
     broken = tmp_path / "broken.toml"
     broken.write_text("[thing\n")
     with pytest.raises(ScenarioError, match=r"broken\.toml: not valid TOML"):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.flow_calibration.acquisition import Data
-from bench.flow_calibration.analysis import rate_results
+from bench.flow_calibration.analysis import claim_remarks, rate_results, unit_verdict
 from bench.flow_calibration.reduction import pinned_share, reduce_session
 from bench.flow_calibration.result import AS_FOUND
-from bench.metrology import immersion_factor, water_density_kg_per_m3, z_factor_ul_per_mg
+from bench.metrology import Verdict, immersion_factor, water_density_kg_per_m3, z_factor_ul_per_mg
 from bench.recording import Air, PumpSample, Reading, Segment
 from bench.rigfile import RigFile, load_rig_file
 from bench.toml_file import parse
@@ -93,3 +93,25 @@ def test_a_drop_outlet_counts_its_hanging_drop_once_for_all_repeats() -> None:
     assert row.standard_uncertainty_pct == pytest.approx(100.0 * 2.0 / math.sqrt(6.0) / 25.0)
     assert rate.method == "monte carlo"
     assert "meniscus on the needle" not in [row.name for row in rate.budget]
+
+
+@pytest.mark.parametrize("error", [0.0, 0.059, 0.5])
+def test_a_claim_on_a_population_passes_and_fails_no_single_unit(error: float) -> None:
+    model = load_model("external-rotary")
+    assert (model.accuracy_claim, model.accuracy_limit_pct) == ("population", 6.0)
+    (rate,) = rate_results(reduce_session(session(FILE, error, 0.0), FILE), AS_FOUND, FILE, model)
+    assert rate.error_pct == pytest.approx(100.0 * error, abs=0.01)
+    assert rate.verdict is Verdict.INCONCLUSIVE
+    (remark,) = claim_remarks(model)
+    assert "6 % is claimed for a population of external-rotary, and no single unit is held against it" in remark
+    assert 'accuracy_claim = "unit"' in remark
+
+
+@pytest.mark.parametrize(
+    ("error_pct", "verdict"),
+    [(14.0, Verdict.PASS), (-14.4, Verdict.INCONCLUSIVE), (-15.0, Verdict.FAIL), (20.0, Verdict.FAIL)],
+)
+def test_a_limit_of_each_unit_is_judged_with_its_guard_band(error_pct: float, verdict: Verdict) -> None:
+    model = load_model("implantable-20ml")
+    assert unit_verdict(error_pct, 0.2, model) is verdict
+    assert claim_remarks(model) == []

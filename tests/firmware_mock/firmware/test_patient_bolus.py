@@ -199,6 +199,20 @@ def test_basal_and_every_bolus_count_into_the_window(host):
             assert "in 14400 s; limit 54.86" in detail(pump)
 
 
+def test_steps_that_the_rotor_made_beyond_those_it_was_driven_to_count(host):
+    """The encoder saw 60 uL in four hours in which 40 were due; a bolus of 5 more would be above 64."""
+    pump = limited(host, window_limit_ul=64.0)
+    pump.head.slip(1_500_000)
+    pump.world.sleep(4 * HOUR_S)
+    assert pump.result(2).delivered_low_ul == pytest.approx(60.0, abs=0.02)
+    assert not press(pump)
+    assert refusals(pump) == [NakReason.WRONG_STATE]
+    pump.head.slip(1_000_000)
+    pump.do(ProposeContinuous(3, 10.0, 0))
+    pump.world.sleep(4.1 * HOUR_S)
+    assert press(pump)
+
+
 def test_what_was_given_before_the_limits_were_set_counts(host):
     pump = host()
     pump.do(ProposeBolus(1, 97.0, 0.0))
@@ -226,6 +240,53 @@ def test_a_trial_that_ends_soon_leaves_room(host):
         pump = limited(host, basal_ul_per_h=None, window_limit_ul=60.0)
         pump.do(ProposeTrial(2, 20.0, duration_s, 0))
         assert press(pump) == room
+
+
+@pytest.mark.parametrize(("handed_back_min", "is_given"), [(10, True), (29, False)])
+def test_a_bolus_that_waited_is_handed_back_only_if_it_still_fits(host, handed_back_min, is_given):
+    """The hour from 0:29 on has 47.2 uL of basal; of the bolus that was begun at 0:00 more than 3.5 uL are left."""
+    pump = limited(host, basal_ul_per_h=None, window_s=3600, window_limit_ul=50.0)
+    pump.do(ProposeTherapyClock(2, 0, 0))
+    pump.do(ProposeFlex(3, 0, (FlexStep(127, 0, 2.0), FlexStep(127, 30, 48.0), FlexStep(127, 89, 2.0))))
+    assert press(pump)
+    pump.world.sleep(5.0)
+    pump.pump.upkeep.close_switch()
+    pump.world.sleep(60.0 * handed_back_min - 5.0)
+    pump.hear(0.1)
+    pump.pump.upkeep.open_switch()
+    assert refusals(pump) == ([] if is_given else [NakReason.WRONG_STATE])
+    assert pump.status().mode == (Mode.PATIENT_BOLUS if is_given else Mode.FLEX)
+    pump.world.sleep(30.0)
+    result = pump.result(4)
+    assert result.state == (CommandState.DONE if is_given else CommandState.INTERRUPTED)
+    assert result.delivered_high_ul == pytest.approx(5.0 if is_given else 1.4, abs=0.02)
+    assert pump.status().rate_ul_per_h == pytest.approx(2.0, rel=1e-6)
+    pump.world.sleep((30 - handed_back_min) * 60.0)
+    assert (pump.status().mode, pump.status().rate_ul_per_h) == (Mode.FLEX, pytest.approx(48.0, rel=1e-6))
+
+
+def test_a_bolus_that_waited_is_not_handed_back_once_they_are_switched_off(host):
+    pump = limited(host)
+    assert press(pump)
+    pump.world.sleep(5.0)
+    pump.pump.upkeep.close_switch()
+    pump.do(ProposePatientBolusLimits(4, 0, 5.0, 1000.0, 1800, 4, 14_400, 100.0))
+    pump.pump.upkeep.open_switch()
+    assert (pump.status().mode, pump.result(3).state) == (Mode.CONTINUOUS, CommandState.INTERRUPTED)
+
+
+def test_a_trial_that_waited_with_a_bolus_gives_all_of_its_own(host):
+    pump = limited(host, basal_ul_per_h=None)
+    pump.do(ProposeTrial(2, 20.0, 1800, 0))
+    assert press(pump)
+    pump.world.sleep(5.0)
+    pump.pump.upkeep.close_switch()
+    pump.do(ProposePatientBolusLimits(4, 0, 5.0, 1000.0, 1800, 4, 14_400, 100.0))
+    pump.pump.upkeep.open_switch()
+    pump.world.sleep(1900.0)
+    result = pump.result(2)
+    assert (pump.status().mode, result.state) == (Mode.STOPPED, CommandState.DONE)
+    assert result.delivered_low_ul == result.delivered_high_ul == pytest.approx(10.0)
 
 
 def test_a_clinicians_bolus_is_not_limited(host):

@@ -1,4 +1,4 @@
-"""Presses of the button among rates, boluses, resets and losses of power, with the rotor's own account as the judge.
+"""Presses of the button among rates, boluses, magnets, resets and power cuts, judged by the rotor's own account.
 
 The account is exact: the rotor turned evenly between two orders to it, and what any window holds is greatest where it
 begins or ends at one of them. The firmware's limit is on what it knew when it gave a bolus, so windows count that end
@@ -53,6 +53,7 @@ HAPPENINGS = st.one_of(
     st.just(("reset",)),
     st.tuples(st.just("power cut"), st.integers(1, 5000)),
     st.tuples(st.just("cut in press"), st.integers(0, 150_000_000)),
+    st.tuples(st.just("magnet"), st.integers(0, 20), st.integers(1, 20_000)),
 )
 
 
@@ -132,6 +133,11 @@ class Story:
             case ("power cut", off_s):
                 pump.pump.cut_power(off_s)
                 pump.world.sleep(off_s)
+            case ("magnet", after_s, for_s):
+                pump.world.sleep(after_s)
+                pump.pump.upkeep.close_switch()
+                pump.world.sleep(for_s)
+                pump.pump.upkeep.open_switch()
             case ("cut in press", into_ns):
                 pump.pump.cut_power_at(pump.world.now_ns + into_ns, 1.0)
                 self.press()

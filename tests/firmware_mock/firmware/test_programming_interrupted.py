@@ -20,6 +20,7 @@ from protocol import (
     ProposeContinuous,
     ProposeFlex,
     ProposeMinimumRate,
+    ProposePrime,
     ProposeTherapyClock,
     ProposeTrial,
     Severity,
@@ -146,6 +147,14 @@ def test_the_next_therapy_ends_it(interrupted):
     interrupted.pump.reboot()
     interrupted.forget()
     assert interrupted.status().active_command_id == 4
+
+
+def test_no_bolus_is_given_until_a_therapy_or_stop_ends_it(interrupted):
+    for request in (ProposeBolus(4, 1.0, 0.0), ProposePrime(4, 1.0, 0.0)):
+        assert interrupted.ask(request).reason == NakReason.WRONG_STATE
+    interrupted.stop()
+    interrupted.do(ProposeBolus(4, 1.0, 0.0))
+    assert interrupted.status().mode == Mode.BOLUS
 
 
 def test_stop_and_somebody_who_has_seen_it_end_it(interrupted):

@@ -40,6 +40,46 @@ def test_the_truth_about_an_interrupted_bolus_lies_in_its_block(host, truth, ste
     assert status.reservoir_ul == pytest.approx(20_000.0 - result.delivered_high_ul)
 
 
+@PER_EXAMPLE
+@given(
+    st.integers(1, 600),
+    st.lists(st.tuples(st.floats(0.0, 20.0), st.sampled_from([250_000, 990_000, 1_100_000, 3_000_000])), max_size=3),
+    st.floats(0.0, 5.0),
+)
+def test_a_rotor_that_makes_more_or_fewer_steps_than_are_due_stays_within_the_bounds(
+    host, truth, steps, slips, cut_after_s
+):
+    pump = host()
+    made = truth(pump)
+    pump.do(ProposeBolus(1, steps * 0.01, 1000.0))
+    for wait_s, made_ppm in slips:
+        pump.world.sleep(wait_s)
+        pump.head.slip(made_ppm)
+    pump.world.sleep(cut_after_s)
+    if pump.result(1).state != CommandState.RUNNING:
+        return
+    pump.pump.cut_power(10.0)
+    was = made.steps()[1]
+    pump.world.sleep(11.0)
+    pump.forget()
+    low, high = bounds_steps(pump.result(1))
+    assert low <= was <= high <= low + BLOCK
+    assert was > steps or high <= steps
+
+
+def test_steps_made_beyond_the_last_that_is_due_were_reserved(host, truth):
+    """A bolus of one step by a rotor that makes three of each: two are made when the power goes."""
+    pump = host()
+    made = truth(pump)
+    pump.head.slip(3_000_000)
+    pump.do(ProposeBolus(1, 0.01, 1000.0))
+    pump.pump.cut_power_at(pump.head.counts_ns(2) + 1_000_000, 1.0)
+    pump.world.sleep(2.0)
+    pump.forget()
+    assert made.steps()[1] == 2
+    assert (pump.result(1).state, bounds_steps(pump.result(1))) == (CommandState.INTERRUPTED, (1, 1 + BLOCK))
+
+
 @pytest.mark.parametrize("programmed_bytes", range(RECORD_BYTES + 2))
 def test_a_torn_reservation_leaves_the_one_before(host, truth, programmed_bytes):
     pump = host()

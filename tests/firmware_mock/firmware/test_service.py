@@ -50,6 +50,40 @@ def test_the_indicator_comes_with_the_low_battery_and_service_ends_90_days_later
     assert pump.result(1).state == CommandState.STOPPED
 
 
+@pytest.mark.parametrize(("ml_per_day", "years"), [(0.048, (7.0, 7.0)), (0.5, (5.0, 7.0)), (1.2, (3.0, 5.0))])
+def test_a_pump_serves_by_its_rate_as_the_patient_texts_say(host, ml_per_day, years):
+    """Five to seven years by flow, forced stop at seven; by the second text three to five: min(cap, E/(P0 + k·Q))."""
+    pump = host(filled_ul=1e9)
+    canonical, _ = pump.do(ProposeContinuous(1, ml_per_day * 1000.0 / 24.0, 0))
+    steps_per_s = canonical.rate_ul_per_h / 3600.0 / (PROFILE.step_volume_nl * 1e-3)
+    power_w = (PROFILE.battery_base_power_uw + PROFILE.battery_step_energy_uj * steps_per_s) * 1e-6
+    full_s = PROFILE.battery_energy_j / power_w
+    low_s, spent_s = ((1.0 - pct / 100.0) * full_s for pct in (LIFE.eri_remaining_pct, PROFILE.cells.battery_spent_pct))
+    cap_s = LIFE.life_cap_years * YEAR_S
+    indicator_s = min(low_s, cap_s - AFTER_S)
+    end_s = min(indicator_s + AFTER_S, spent_s, cap_s)
+    assert years[0] <= min(cap_s, full_s) / YEAR_S <= years[1]
+    pump.world.sleep(indicator_s - 3600.0)
+    assert pump.status().alarms & (ERI | END) == 0
+    pump.world.sleep(7200.0)
+    assert pump.status().alarms & (ERI | END) == ERI
+    pump.world.sleep(end_s - indicator_s - 7200.0)
+    assert pump.status().mode == Mode.CONTINUOUS
+    pump.world.sleep(7200.0)
+    assert (pump.status().mode, pump.status().alarms & END) == (Mode.STOPPED, END)
+
+
+def test_a_film_that_locks_half_of_the_cell_away_brings_the_indicator_years_early(host):
+    pump = host(filled_ul=1e9)
+    pump.do(ProposeContinuous(1, 500.0 / 24.0, 0))
+    pump.world.sleep(YEAR_S)
+    pump.pump.inside.battery.grow_film(pump.world.now_ns, locked_pct=50.0, sag_mv=100.0)
+    pump.world.sleep(YEAR_S)
+    assert pump.status().alarms & ERI == 0
+    pump.world.sleep(YEAR_S)
+    assert pump.status().alarms & ERI == ERI
+
+
 def test_a_spent_battery_ends_service_sooner_and_leaves_some_for_the_alarm(host):
     pump = host(battery_used_pct=94.9, filled_ul=1e6)
     pump.do(RATE)

@@ -11,11 +11,14 @@ from protocol import (
     BulkReader,
     CommandState,
     EventCode,
+    FlexStep,
     Mode,
     ProposeBolus,
     ProposeBridge,
     ProposeContinuous,
+    ProposeFlex,
     ProposePrime,
+    ProposeTherapyClock,
     ProposeTrial,
     Severity,
 )
@@ -130,6 +133,24 @@ def test_a_stall_of_basal_is_found_after_one_to_two_looks_and_its_end_by_the_nex
     assert log == [EventCode.MOTOR_STALL if was else EventCode.MOTOR_RESTARTED for was in told]
     assert bool(told) or lasts_s < 2 * CHECK_S
     assert pump.result(1).delivered_high_ul == pytest.approx(pump.status().steps * 0.01, abs=0.011)
+
+
+def test_a_step_of_flex_that_ends_while_the_rotor_stands_ends_no_stall(host):
+    """It made steps for the first ten minutes of the hour, and stands into the next and beyond."""
+    pump = host()
+    pump.do(ProposeTherapyClock(1, 0, 0))
+    pump.do(ProposeFlex(2, 0, tuple(FlexStep(127, 60 * hour, 50.0 + hour) for hour in range(24))))
+    pump.world.sleep(600.0)
+    pump.head.stall(held=True)
+    pump.world.sleep(2 * CHECK_S)
+    assert pump.status().alarms == Alarm.MOTOR_STALL
+    for _ in range(4):
+        pump.world.sleep(1800.0)
+        assert pump.status().alarms == Alarm.MOTOR_STALL
+    assert EventCode.MOTOR_RESTARTED not in codes(pump)
+    pump.head.free()
+    pump.world.sleep(CHECK_S)
+    assert (pump.status().alarms, codes(pump)[-1]) == (0, EventCode.MOTOR_RESTARTED)
 
 
 def test_a_bolus_that_stalls_and_turns_again_lacks_what_it_missed(host):

@@ -15,25 +15,32 @@ LASTS = st.integers(1, 400)
 
 @st.composite
 def pasts(draw, most=8):
-    """Stretches that end now, the steps counted in all, and the instant; some steps that were due are missing."""
+    """Stretches that end now, the steps counted in all, and the instant; steps that were due are missing, or there are
+    more.
+    """
     stretches, steps, now_us = [], 0, 0
     for ticks, lasts in draw(st.lists(st.tuples(TICKS, LASTS), min_size=1, max_size=most)):
         stretches.append(Stretch(now_us, steps, ticks, STEP_NL))
         due = lasts // ticks if ticks else 0
-        steps += draw(st.integers(0, due))
+        steps += draw(st.one_of(st.integers(0, due), st.integers(0, 3 * due)))
         now_us += lasts
     return tuple(stretches), steps, now_us
 
 
 def could_hold_ul(stretches, steps_now, futures, now_us, begin_us, end_us):
-    """Each stretch with as many steps in the window as its rate allows, and no more than it has made."""
+    """Each stretch with as many steps in the window as its rate allows and those that were too many, and no more than
+    it has made.
+    """
     total = Fraction(0)
     ends = [*(stretch.began_us for stretch in stretches[1:]), now_us]
     counts = [*(stretch.began_at_steps for stretch in stretches[1:]), steps_now]
     for stretch, ended_us, counted in zip(stretches, ends, counts, strict=True):
         overlap = min(ended_us, end_us) - max(stretch.began_us, begin_us)
         if overlap > 0 and stretch.step_ticks:
-            total += min(Fraction(overlap, stretch.step_ticks), counted - stretch.began_at_steps)
+            made, lasts_us = counted - stretch.began_at_steps, ended_us - stretch.began_us
+            too_many = max(0, made - lasts_us // stretch.step_ticks - 1)
+            evenly = Fraction(overlap, stretch.step_ticks) + too_many
+            total += made if overlap == lasts_us else min(evenly, made)
     for (from_us, ticks), until_us in zip(futures, [*(f for f, _ in futures[1:]), 10**9], strict=True):
         overlap = min(until_us, end_us) - max(from_us, begin_us)
         if overlap > 0 and ticks:

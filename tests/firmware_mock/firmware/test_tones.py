@@ -78,6 +78,16 @@ def test_an_acknowledgement_without_silence_leaves_the_tone_on(host):
     assert pump.alarms()[EMPTY].tone == Tone.DUAL
 
 
+def test_an_acknowledgement_without_silence_leaves_a_silence_as_it_is_and_says_so(host):
+    pump = host(filled_ul=0.0)
+    pump.ask(AcknowledgeAlarms(EMPTY, 600))
+    pump.ask(AcknowledgeAlarms(EMPTY, 0))
+    empty = pump.alarms()[EMPTY]
+    assert (empty.tone, empty.silent_for_s) == (Tone.SILENT, 600)
+    pump.world.sleep(601.0)
+    assert (pump.alarms()[EMPTY].tone, pump.alarms()[EMPTY].silent_for_s) == (Tone.DUAL, 0)
+
+
 def test_an_alarm_that_nobody_sees_becomes_critical_on_time_and_sounds_so(host):
     pump = host(filled_ul=1_000.0)
     pump.world.sleep(ESCALATION_S - 1.0)

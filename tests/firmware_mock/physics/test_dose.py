@@ -1,10 +1,8 @@
 """The dose arithmetic and the worked examples of domain.md, to the digit."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from firmware_mock.physics.dose import bridge, dose_ug_per_day, rate_ul_per_h, refill_days, way_ul
+from firmware_mock.physics.dose import bridge, rate_ul_per_h, way_ul
 from protocol.profile import load_model
 
 
@@ -22,14 +20,3 @@ def test_the_worked_bridge_takes_45_h_and_is_entered_as_750_ug():
 @pytest.mark.parametrize(("catheter_cm", "way_ml"), [(0.0, 0.199), (80.0, 0.375), (30.0, 0.265), (100.0, 0.419)])
 def test_priming_volumes(catheter_cm, way_ml):
     assert way_ul(199.0, catheter_cm, 2.2) / 1000.0 == pytest.approx(way_ml, rel=1e-15)
-
-
-def test_refill_days():
-    """(fill volume - alarm volume) / rate: 18 mL at 0.45 and at 0.9 mL/day."""
-    assert refill_days(20_000.0, 2000.0, 450.0 / 24.0) == pytest.approx(40.0, rel=1e-15)
-    assert refill_days(20_000.0, 2000.0, 900.0 / 24.0) == pytest.approx(20.0, rel=1e-15)
-
-
-@given(st.floats(1.0, 1e4), st.floats(1.0, 1e4))
-def test_dose_and_rate_are_each_others_inverse(dose, concentration):
-    assert dose_ug_per_day(rate_ul_per_h(dose, concentration), concentration) == pytest.approx(dose, rel=1e-12)

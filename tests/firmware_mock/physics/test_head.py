@@ -284,8 +284,22 @@ def test_segments_end_before_wear_or_creep_change_much(rate_ul_per_h, wear, cree
         ({"wear_exponent": 0.0}, "wear_exponent = 0.0 must be above 0"),
         ({"creep_time_h": 0.0}, "creep_time_h = 0.0 must be above 0"),
         ({"battery_used_pct": 100.0}, "battery_used_pct = 100.0 must be 0 to below 100"),
+        ({"clock_error_ppm": -1e6}, "clock_error_ppm = -1000000.0 must be -100000 to 100000"),
+        ({"reservoir_overfill_pct": -101.0}, "reservoir_overfill_pct = -101.0 must be at least -100, which is empty"),
     ],
 )
 def test_effects_out_of_range_are_refused_by_key(effects, said):
     with pytest.raises(ScenarioError, match=said):
         PumpEffects(**effects)
+
+
+@pytest.mark.parametrize("before_end_ns", range(8))
+def test_worn_tubing_has_its_law_until_the_very_last_nanosecond_of_a_run(before_end_ns):
+    """After five million revolutions a nanosecond of turning is below the resolution of their number."""
+    world = World()
+    head = head_of(world, wear_coefficient=2e-5, revolutions_before=5_000_000)
+    world.run_until(head.run_steps(PERIOD_1000_PS, 100) - before_end_ns)
+    law = head.law(world.now_ns, 0.0)
+    worn = 1.0 - 2e-5 * 5e6**0.5
+    turning = before_end_ns > 0
+    assert law.mean_ul_per_s * 3600.0 == pytest.approx(1000.0 * worn if turning else 0.0, rel=2e-2)

@@ -13,7 +13,7 @@ from firmware_mock.physics.relaxation import Relaxation
 
 @st.composite
 def relaxations(draw):
-    amounts = st.floats(-5.0, 5.0)
+    amounts = st.floats(-5.0, 5.0).map(lambda amount: round(amount, 12))
     outlet = draw(st.sampled_from([0.0, 0.05, 0.5]))
     held_back = draw(st.sampled_from([0.0, 1e-4, 0.05]))
     decays = draw(st.lists(st.tuples(amounts, st.sampled_from([-0.3, -0.05, -1e-3, -1e-7])), max_size=2))

@@ -77,6 +77,23 @@ def test_it_slips_on_after_a_stall():
     assert head.counted_steps(world.now_ns) == 500
 
 
+@given(st.integers(1, 2_000), st.integers(0, 10**11), st.integers(0, 10**11), st.integers(10_000, 3 * ALL))
+def test_a_slip_that_begins_in_a_stall_takes_its_share_of_what_is_due_after_it(planned, slips_ns, more_ns, made_ppm):
+    """The rotor stands from the beginning on, slips from some instant on, and is free later."""
+    world = World()
+    head = head_of(world)
+    head.stall(held=True)
+    due_ns = head.run_steps(36_000_000_000, planned)
+    world.run_until(slips_ns)
+    head.slip(made_ppm)
+    world.run_until(slips_ns + more_ns)
+    head.free()
+    left = max(0, due_ns - world.now_ns)
+    world.run_until(due_ns + 10**10)
+    made = Fraction(left, 36_000_000) * Fraction(made_ppm, ALL)
+    assert abs(head.counted_steps(world.now_ns) - made) <= Fraction(101, 100)
+
+
 def test_none_at_all_is_a_stall_and_no_slip():
     with pytest.raises(ValueError, match="made_ppm = 0 must be above 0"):
         head_of(World()).slip(0)
