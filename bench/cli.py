@@ -16,6 +16,7 @@ from bench.cli_doses import doses
 from bench.cli_keys import keys, pair
 from bench.cli_protocol import protocol
 from bench.cli_simulate import simulate
+from bench.cli_stop import stop
 from bench.cli_wire import wire
 from bench.exit_codes import EXIT_DEVICE, EXIT_INTERRUPTED, EXIT_NOT_PASSED, EXIT_USAGE, exit_codes, print_json, tell
 
@@ -138,6 +139,7 @@ cli.add_command(keys)
 cli.add_command(pair)
 cli.add_command(protocol)
 cli.add_command(simulate)
+cli.add_command(stop)
 cli.add_command(wire)
 
 

@@ -50,7 +50,10 @@ def conformance(port: str, baud: int, may_dose: bool, seed: int | None, as_json:
     """Hold a device against its side of docs/protocol.md, sentence by sentence.
 
     Without --may-dose nothing moves fluid; commands that change nothing are proposed, and some are stopped, which uses
-    up command ids. The pump must be stopped before, and is stopped after. It takes one to two minutes.
+    up command ids. The pump must be stopped before, and is stopped after. It takes one to two minutes. A device that
+    has a key is held only to what it must do for hosts without it: be read, and refuse the rest; check it before it
+    is paired for all else.
+
     Exit 0: no check failed; 1: one did; 2: the pump is in use; 3: no pump answers.
     """
     from bench.conformance import run_conformance

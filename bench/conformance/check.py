@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from protocol import Capability, Message
+from protocol import READ_ONLY_TYPES, Capability, Message
 
 if TYPE_CHECKING:
     from bench.conformance.device import Device
@@ -36,7 +36,8 @@ class NotApplicable(Exception):
 class Check:
     """One sentence of the reference and the procedure that holds a device against it, in a session of its own.
 
-    `uses` are the requests it sends beyond HELLO and STOP, `needs` what the device must have announced.
+    `uses` are the requests it sends beyond HELLO and STOP, `needs` what the device must have announced. With `orders`
+    it relies on answers to STOP, or to what is no message, in the open.
     """
 
     name: str
@@ -45,6 +46,14 @@ class Check:
     uses: tuple[type[Message], ...] = ()
     needs: Capability = NOTHING
     moves_fluid: bool = False
+    orders: bool = False
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether a device with a key can be held to the sentence by a host without it."""
+        if self.needs & Capability.AUTHENTICATION:
+            return True
+        return not self.orders and all(message.TYPE in READ_ONLY_TYPES for message in self.uses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ def check(
     uses: tuple[type[Message], ...] = (),
     needs: Capability = NOTHING,
     moves_fluid: bool = False,
+    orders: bool = False,
 ) -> Callable[[Callable[[Device], None]], Check]:
     """Decorator: the function is the procedure of a check."""
-    return lambda procedure: Check(name, sentence, procedure, uses, needs, moves_fluid)
+    return lambda procedure: Check(name, sentence, procedure, uses, needs, moves_fluid, orders)

@@ -163,6 +163,7 @@ def token_expires(device: Device) -> None:
     "stop-always-answered",
     "Needs no proposal and no lease: a stop must always get through.",
     uses=(StatusRequest,),
+    orders=True,
 )
 def stop_always_answered(device: Device) -> None:
     steps = [device.line.ask(Stop(), Stopped).steps for _ in range(3)]

@@ -39,7 +39,7 @@ def noise_before_hello(device: Device) -> None:
         raise Violation(f"the noise was answered with {strays}")
 
 
-@check("runs-of-zeros", "Runs of zeros between frames are normal and mean nothing.")
+@check("runs-of-zeros", "Runs of zeros between frames are normal and mean nothing.", orders=True)
 def runs_of_zeros(device: Device) -> None:
     device.line.send(bytes(64))
     device.line.silence("a run of zeros")
@@ -52,6 +52,7 @@ def runs_of_zeros(device: Device) -> None:
 @check(
     "frames-in-any-portions",
     "Bytes may arrive in any portions: a frame byte by byte, split anywhere, or several frames at once.",
+    orders=True,
 )
 def frames_in_any_portions(device: Device) -> None:
     line = device.line
@@ -72,23 +73,23 @@ def frames_in_any_portions(device: Device) -> None:
         raise Violation("three requests at once were not answered once each, in their order")
 
 
-@check("bad-crc-ignored", IGNORED)
+@check("bad-crc-ignored", IGNORED, orders=True)
 def bad_crc_ignored(device: Device) -> None:
     for damage in (1, 0x8000_0000):
         _ignored(device, wrong_frames.frame(Stop.TYPE, device.line.new_seq(), crc_damage=damage), "a wrong CRC")
 
 
-@check("not-cobs-ignored", IGNORED)
+@check("not-cobs-ignored", IGNORED, orders=True)
 def not_cobs_ignored(device: Device) -> None:
     _ignored(device, wrong_frames.not_cobs(), "what is no COBS")
 
 
-@check("too-short-ignored", IGNORED)
+@check("too-short-ignored", IGNORED, orders=True)
 def too_short_ignored(device: Device) -> None:
     _ignored(device, wrong_frames.too_short(), "a frame of nine bytes")
 
 
-@check("too-long-ignored", "more than 537 bytes without a zero: thrown away as they come, counted once")
+@check("too-long-ignored", "more than 537 bytes without a zero: thrown away as they come, counted once", orders=True)
 def too_long_ignored(device: Device) -> None:
     _ignored(device, wrong_frames.too_long(), "a run that is too long")
 

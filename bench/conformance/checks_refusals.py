@@ -51,13 +51,13 @@ LONGEST_PAYLOAD_BYTES = 512
 REFUSED = "What it cannot use it NAKs: VERSION, MALFORMED (LENGTH and PAYLOAD above), UNKNOWN_TYPE."
 
 
-@check("unknown-type-refused", REFUSED)
+@check("unknown-type-refused", REFUSED, orders=True)
 def unknown_type_refused(device: Device) -> None:
     _refused(device, "an unknown type", NakReason.UNKNOWN_TYPE, UNKNOWN_TYPE)
 
 
 @check("wrong-length-refused", "A length field, although COBS shows the end: a sender that cuts a payload short and "
-       "computes a right CRC over it is caught.")  # fmt: skip
+       "computes a right CRC over it is caught.", orders=True)  # fmt: skip
 def wrong_length_refused(device: Device) -> None:
     malformed = NakReason.MALFORMED
     _refused(device, "a length field above the payload", malformed, Stop.TYPE, length=1)
@@ -66,7 +66,7 @@ def wrong_length_refused(device: Device) -> None:
     _refused(device, "a payload of 513 bytes", malformed, Stop.TYPE, beyond)
 
 
-@check("wrong-payload-refused", "the payload does not fit its type")
+@check("wrong-payload-refused", "the payload does not fit its type", orders=True)
 def wrong_payload_refused(device: Device) -> None:
     whole = encode_payload(CommandResultRequest(1))
     for payload in (whole[:-1], whole + b"\0", b""):
@@ -85,12 +85,12 @@ def text_not_utf8_refused(device: Device) -> None:
     _refused(device, "a holder that is not UTF-8", NakReason.MALFORMED, LeaseRequest.TYPE, payload)
 
 
-@check("other-major-refused", "another major version, or an unknown flag")
+@check("other-major-refused", "another major version, or an unknown flag", orders=True)
 def other_major_refused(device: Device) -> None:
     _refused(device, "another major version", NakReason.VERSION, Stop.TYPE, version_flags=OTHER_MAJOR << 4)
 
 
-@check("unknown-flag-refused", "another major version, or an unknown flag")
+@check("unknown-flag-refused", "another major version, or an unknown flag", orders=True)
 def unknown_flag_refused(device: Device) -> None:
     flags = PROTOCOL_MAJOR << 4 | UNKNOWN_FLAG
     _refused(device, "an unknown flag", NakReason.VERSION, Stop.TYPE, version_flags=flags)
@@ -104,7 +104,7 @@ def hello_of_any_major_read(device: Device) -> None:
     device.line.expect(seq, request, Hello)
 
 
-@check("refusals-are-not-stored", "These NAKs are not stored, as nothing was done.")
+@check("refusals-are-not-stored", "These NAKs are not stored, as nothing was done.", orders=True)
 def refusals_are_not_stored(device: Device) -> None:
     seq = device.line.new_seq()
     device.line.send(wrong_frames.frame(Stop.TYPE, seq, length=1))
@@ -128,12 +128,13 @@ def unknown_value_refused(device: Device) -> None:
     "What the device can do beyond HELLO, DESCRIBE, STOP, calibration and the plain reads; the rest it NAKs "
     "UNSUPPORTED.",
     uses=(StatusRequest,),
+    orders=True,
 )
 def unannounced_refused(device: Device) -> None:
     command_id = device.next_command_id()
     asked = [
         (capability, request)
-        for capability, request in _beyond(command_id)
+        for capability, request in beyond(command_id)
         if not capability & device.can and request.TYPE in device.usable
     ]
     if not asked:
@@ -146,7 +147,7 @@ def unannounced_refused(device: Device) -> None:
             raise Violation(f"{capability.name} is not announced, and {name} was answered with {described(reply)}")
 
 
-def _beyond(command_id: int) -> Iterator[tuple[Capability, Message]]:
+def beyond(command_id: int) -> Iterator[tuple[Capability, Message]]:
     """A request for each capability that none of the others covers; none of them starts anything."""
     runs_on = OnLeaseLoss.CONTINUE
     yield Capability.CONTINUOUS, ProposeContinuous(command_id, 10.0, runs_on)

@@ -77,6 +77,7 @@ def answers_fit_requests(device: Device) -> None:
     "answered-once",
     "It answers each request exactly once, in the order they came; what it has to say to a session that has ended is "
     "not sent.",
+    orders=True,
 )
 def answered_once(device: Device) -> None:
     device.line.reply(device.line.sent(Stop()), "Stop")
@@ -111,11 +112,7 @@ def sixteen_replies_kept(device: Device) -> None:
     _same_reply(device, seqs[0], StatusRequest(), first)
 
 
-@check(
-    "seq-reuse-refused",
-    "The same seq with other content is NAK SEQ_REUSED.",
-    uses=(StatusRequest,),
-)
+@check("seq-reuse-refused", "The same seq with other content is NAK SEQ_REUSED.", uses=(StatusRequest,), orders=True)
 def seq_reuse_refused(device: Device) -> None:
     seq = device.line.sent(StatusRequest())
     device.line.reply(seq, "StatusRequest")
@@ -127,6 +124,7 @@ def seq_reuse_refused(device: Device) -> None:
     "hello-clears-cache",
     "A HELLO with new content opens a new session: the cache is cleared.",
     uses=(StatusRequest,),
+    orders=True,
 )
 def hello_clears_cache(device: Device) -> None:
     line = device.line

@@ -147,11 +147,19 @@ class Exchange:
         Raises:
             Violation: none comes, or it cannot be read.
         """
-        found = self._wait(lambda: self._take(seq), patience_s)
+        found = self.heard(seq, patience_s=patience_s)
         if found is not None:
             return found
         others = ", ".join(f"0x{frame.type:02X} with seq {frame.seq}" for frame in self.strays) or "nothing"
         raise Violation(f"{name} with seq {seq} was not answered within {patience_s:g} s; {others} came instead")
+
+    def heard(self, seq: int, *, patience_s: float = PATIENCE_S) -> Frame | None:
+        """The first reply that carries `seq`, None where none comes.
+
+        Raises:
+            Violation: it cannot be read.
+        """
+        return self._wait(lambda: self._take(seq), patience_s)
 
     def silence(self, after: str) -> None:
         """Nothing but notifications comes for a while.

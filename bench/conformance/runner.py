@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.conformance.check import Check, NotApplicable, Outcome, Verdict, Violation
+from bench.conformance.checks_alarms import ALARMS
+from bench.conformance.checks_authentication import AUTHENTICATION
 from bench.conformance.checks_bulk import BULK
 from bench.conformance.checks_dosing import DOSING
 from bench.conformance.checks_framing import FRAMING
@@ -50,7 +52,9 @@ CHECKS: tuple[Check, ...] = (
     *DOSING,
     *THERAPIES,
     *CONTROL_LEASE,
+    *ALARMS,
     *BULK,
+    *AUTHENTICATION,
 )
 GREETING_S = 5.0
 LISTENING_S = 1.0
@@ -90,7 +94,8 @@ def run_conformance(
 ) -> ConformanceReport:
     """Run checks against the device at a port; `clock` is the I/O clock, `seed` fixes noise and nonces.
 
-    Without `may_dose` nothing is sent that moves fluid. Ctrl-C ends the checks; the pump is left in order all the same.
+    Without `may_dose` nothing is sent that moves fluid. A device with a key is held to what it must do for a host
+    without it. Ctrl-C ends the checks; the pump is left in order all the same.
 
     Raises:
         SetupRefused: the pump is running, or somebody holds its control lease; nothing was changed.
@@ -181,6 +186,8 @@ def _not_run(each: Check, device: Device, *, may_dose: bool) -> str | None:
     different = [message.__name__ for message in each.uses if message.TYPE not in device.usable]
     if different:
         return f"it lays {', '.join(different)} out in another way than we do"
+    if device.can & Capability.AUTHENTICATION and not each.needs_no_key:
+        return "it has a key, and what this sends it takes only from who has that"
     if each.moves_fluid and not may_dose:
         return "it moves fluid, and --may-dose was not given"
     return None

@@ -170,11 +170,11 @@ def tested() -> Iterator[Callable[..., Tested]]:
     """Runs the checks against the simulated pump behind a line with a fault."""
     worlds = []
 
-    def run(fault: object = None, *, may_dose: bool = True, **options) -> Tested:
+    def run(fault: object = None, *, may_dose: bool = True, key: bytes | None = None, **options) -> Tested:
         rig = read_rig("sim")
         world = world_for(rig, seed=1)
         worlds.append(world)
-        station = Station.from_rig_file(rig, world)
+        station = Station.from_rig_file(rig, world, key=key)
         line = Line(station.ports["pump"].host, fault or NoFault())
         return Tested(run_conformance(line, world, seed=1, may_dose=may_dose, **options), world, station)
 
@@ -242,6 +242,13 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "takes limits that are off unseen": {"patient-limits-refused"},
         "says busy for limits": {"patient-limits-refused"},
     },
+    "keys": {
+        "refuses strangers as in the wrong state": {"forged-frames-come-to-nothing", "orders-need-the-key"},
+        "stops for strangers": {"orders-need-the-key"},
+        "takes any trailer": {"forged-frames-come-to-nothing"},
+        "counts an id for what it refused": {"orders-need-the-key"},
+        "counts an id for what was forged": {"forged-frames-come-to-nothing"},
+    },
     "contents": {
         "refuses unknown types as malformed": {"unknown-type-refused"},
         "refuses malformed frames as unknown": {
@@ -272,6 +279,11 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
         "knows commands that nobody gave": {"asking-kills-token", "unknown-command"},
         "runs what was stopped": {"stop-kills-token"},
         "raises alarms when acknowledged": {"acknowledging-nothing"},
+        "sounds for what is over": {"alarm-silenced", "alarms-sound"},
+        "sounds once for what is critical": {"alarm-silenced"},
+        "sounds while it is silenced": {"alarm-silenced"},
+        "silences for an hour": {"alarm-silenced"},
+        "sounds no more": {"alarm-silenced"},
         "sets its own clock": {"flex-as-proposed", "therapy-clock-read"},
         "enables its patient bolus sevenfold": {"patient-bolus-limits-read"},
         "passes what it did not test": {"self-test-reported"},

@@ -77,10 +77,29 @@ def damaged(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1]) if data else data
 
 
+def sounding(change: Callable[[AlarmEntry], dict[str, object]]) -> Changed:
+    """The pump tells otherwise how the alarms in its list sound."""
+    return Changed(Alarms, entries=lambda alarms: tuple(replace(entry, **change(entry)) for entry in alarms.entries))
+
+
+class SoundsNoMore:
+    """An alarm that was silenced once is silent, and says that it sounds."""
+
+    _silenced = False
+
+    def device_sent(self, run) -> list[bytes]:
+        alarms = run.message(Alarms)
+        if alarms is None:
+            return [run.raw]
+        self._silenced |= any(entry.silent_for_s for entry in alarms.entries)
+        entries = tuple(replace(entry, tone=Tone.SILENT) if self._silenced else entry for entry in alarms.entries)
+        return [run.sent_as(payload=encode_payload(replace(alarms, entries=entries)))]
+
+
 STALL = AlarmEntry(Alarm.MOTOR_STALL, Severity.CRITICAL, 0, 0, 1, 1, 0, Tone.SILENT)
 settings = count(5)
 
-FAULTS: dict[str, Changed] = {
+FAULTS: dict[str, object] = {
     "refuses unknown types as malformed": misnamed(NakReason.UNKNOWN_TYPE, NakReason.MALFORMED),
     "refuses malformed frames as unknown": misnamed(NakReason.MALFORMED, NakReason.UNKNOWN_TYPE),
     "does not announce its patient bolus": Changed(
@@ -102,6 +121,13 @@ FAULTS: dict[str, Changed] = {
     "raises alarms when acknowledged": Changed(
         Alarms, behind=AcknowledgeAlarms, entries=lambda alarms: (*alarms.entries, STALL)
     ),
+    "sounds for what is over": Changed(
+        Alarms, entries=lambda alarms: (*alarms.entries, replace(STALL, tone=Tone.DUAL))
+    ),
+    "sounds once for what is critical": sounding(lambda entry: {"tone": min(entry.tone, Tone.SINGLE)}),
+    "sounds while it is silenced": sounding(lambda _: {"tone": Tone.DUAL}),
+    "silences for an hour": sounding(lambda entry: {"silent_for_s": 3600 if entry.silent_for_s else 0}),
+    "sounds no more": SoundsNoMore(),
     "sets its own clock": Changed(TherapyClock, generation=lambda _: next(settings)),
     "enables its patient bolus sevenfold": Changed(PatientBolusLimits, enabled=lambda _: 7),
     "passes what it did not test": Changed(SelfTestReport, passed=lambda report: report.passed | report.not_run),
