@@ -170,7 +170,9 @@ def _tell_trial(outcome: TrialOutcome, as_json: bool) -> None:
         ends = (
             "waits" if dose.wait else "goes on" if dose.stop_after_s is None else f"stops {dose.stop_after_s:.3f} s on"
         )
-        click.echo(f"Dose {number}: {dose.steps} steps, host {ends}{', new process' if dose.fresh else ''}")
+        click.echo(
+            f"Dose {number}: {dose.command}, {dose.steps} steps, host {ends}{', new process' if dose.fresh else ''}"
+        )
         for fault, acted in zip(dose.faults, story.acted, strict=True):
             click.echo(f"  {fault}{'' if acted else '  DID NOT ACT'}")
         for claim in story.claims:

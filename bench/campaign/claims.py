@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 NOT_STARTED = "not_started"
 UNCERTAIN = "uncertain"
 RUNNING = "running"
 DONE = "done"
-ENDED = frozenset({DONE, "stopped", "interrupted", "failed"})
+INTERRUPTED = "interrupted"
+ENDED = frozenset({DONE, "stopped", INTERRUPTED, "failed"})
+
+
+class Moves(StrEnum):
+    """What a command moves: a number of steps once, steps until told otherwise, or nothing."""
+
+    ONCE = "once"
+    ON = "on"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A stretch of the motor: when it began in ns, how many steps were planned, None for no end, and how many made."""
+
+    began_ns: int
+    planned: int | None
+    step_ticks: int
+    made: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,9 @@ class DoseStory:
     """One dose: how many motor steps were asked for, what faults acted, and all that the driver said, in order.
 
     `recovery_s` is from the end of the faults, or from the first try after it, to the first answer. `evidence_lost`:
-    the pump was made to forget what became of the dose.
+    the pump was made to forget what became of the dose. `is_restarted`: the pump was reset or lost power, `restarts`
+    times at most, so it may have taken up a therapy anew as often. `steps` tell a dose from all others, also one that
+    moves `ON` or `NOTHING`.
     """
 
     steps: int
@@ -36,6 +59,9 @@ class DoseStory:
     claims: tuple[Claim, ...]
     recovery_s: float
     evidence_lost: bool = False
+    moves: Moves = Moves.ONCE
+    is_restarted: bool = False
+    restarts: int = 1
 
     @property
     def is_valid(self) -> bool:
@@ -45,7 +71,15 @@ class DoseStory:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the motor did: for each planned number of steps, how many it made at each start; `unasked` are others."""
+    """What the motor and the memory chip did.
 
-    starts: dict[int, tuple[int, ...]]
+    `starts`: for each planned number of steps, how many were made at each start. `turned` and `times_set`: by the
+    number of steps that tells a dose from others, its stretches where it runs on, and how often the setting that it
+    asks for came into the memory. `unasked` are stretches at a rate that nobody asked for.
+    """
+
+    starts: Mapping[int, tuple[int, ...]]
     step_volume_ul: float
+    turned: Mapping[int, Sequence[Turned]] = field(default_factory=dict)
+    times_set: Mapping[int, int] = field(default_factory=dict)
+    unasked: Sequence[Turned] = ()

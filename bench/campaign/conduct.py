@@ -6,9 +6,11 @@ whoever sent them and not by the line.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from bench.campaign.scoring import Finding, FindingKind
 from protocol import Commit, Event, EventCode, Frame, Hello, Nak, NakReason, Proposal, StreamDecoder
@@ -33,7 +35,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The motor was told to turn: for a number of steps, None for as long as it is left to."""
+    """The motor was told to turn: for the dose with a number of steps, None where it was for none of them."""
 
     at_ns: int
     steps: int | None
@@ -43,13 +45,15 @@ class Start:
 class Record:
     """What a trial notes as it goes.
 
-    `asked`: the calls of the driver that asked for a dose, in order, by its number of steps. `stops`: from the sending
+    `asked`: the calls of the driver that asked for a dose, in order, by its number of steps. `running_on`: those of
+    them that go on until told otherwise; a reset starts them anew. `stops`: from the sending
     of a STOP, ours or another host's, to its confirmation. `leases`: those that another host on this line was granted
     and no reset can have ended; they bind us from our next HELLO on, before which the pump takes us for that host.
     `line`: when, whether from the device, and what was handed over.
     """
 
     asked: dict[int, Span] = field(default_factory=dict)
+    running_on: set[int] = field(default_factory=set)
     stops: list[Span] = field(default_factory=list)
     leases: list[Span] = field(default_factory=list)
     starts: Sequence[Start] = ()
@@ -67,8 +71,11 @@ def breaches(record: Record) -> list[Finding]:
 
 
 def _frames(line: Iterable[tuple[int, bytes]]) -> list[tuple[int, Frame]]:
-    feed = StreamDecoder().feed
-    return [(at_ns, frame) for at_ns, data in line for frame in feed(data)]
+    """Each frame with the instant at which it was handed over."""
+    written = list(line)
+    ends = list(accumulate(len(data) for _, data in written))
+    frames = StreamDecoder().feed(b"".join(data for _, data in written))
+    return [(written[bisect_right(ends, frame.offset)][0], frame) for frame in frames]
 
 
 def _commits_sent_anew(commits: Sequence[tuple[int, Frame]]) -> Iterator[Finding]:
@@ -118,14 +125,15 @@ def _wrong_starts(
     for number, (steps, call) in enumerate(record.asked.items()):
         sent = [(at_ns, frame) for at_ns, frame in commits if call.from_ns <= at_ns <= call.until_ns]
         agreed_ns = proposed_ns.get(_command_id(sent[0][1])) if sent else None
-        for start_ns in began_ns[steps]:
-            if not any(at_ns <= start_ns <= at_ns + TOKEN_NS for at_ns, _ in sent):
+        for place, start_ns in enumerate(began_ns[steps]):
+            is_first = place == 0 or steps not in record.running_on
+            if is_first and not any(at_ns <= start_ns <= at_ns + TOKEN_NS for at_ns, _ in sent):
                 yield Finding(FindingKind.OVERDUE, number, _when(start_ns, f"{len(sent)} COMMITs of it went out"))
             for stop in record.stops:
                 if agreed_ns is not None and agreed_ns < stop.from_ns and stop.until_ns < start_ns:
                     yield Finding(FindingKind.AFTER_STOP, number, _when(start_ns, f"STOP at {_s(stop.until_ns)}"))
             for lease in record.leases:
-                if any(lease.from_ns < at_ns < start_ns < lease.until_ns for at_ns in greeted_ns):
+                if is_first and any(lease.from_ns < at_ns < start_ns < lease.until_ns for at_ns in greeted_ns):
                     sentence = _when(start_ns, f"the lease was held from {_s(lease.from_ns)} to {_s(lease.until_ns)}")
                     yield Finding(FindingKind.FOREIGN_LEASE, number, sentence)
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bench.campaign.claims import DONE, ENDED, NOT_STARTED, RUNNING, UNCERTAIN, Claim
 from driver import Dose, DoseNotStarted, DoseUncertain, DriverError, Journal, Pump
 from driver.clock import Clock
 from driver.keys import KeysInMemory, KeySource
 from driver.storage import Storage
-from driver.therapy import Continuous
 from driver.transport import Transport
 
 PAUSE_S = 0.05
@@ -30,6 +31,34 @@ GiveBolus = Callable[[Pump, float, bool], Dose]
 def plain_bolus(pump: Pump, volume_ul: float, wait: bool) -> Dose:
     """The driver's own."""
     return pump.bolus(volume_ul, wait=wait)
+
+
+class Keyed(Protocol):
+    """A pump that may have a key, and may lose its memory."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def memory_is_lost(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOf:
+    """The key of a pump that has one, until an operator sees that the pump's memory, and with it the key, is lost.
+
+    From then on the pump is opened without, to read, and its doses are the operator's to resolve.
+    """
+
+    pump: Keyed
+
+    @property
+    def name(self) -> str:
+        return "the campaign"
+
+    def keys(self, _: str) -> tuple[bytes, ...]:
+        key = self.pump.key
+        return () if key is None or self.pump.memory_is_lost else (key,)
 
 
 class Host:
@@ -56,19 +85,36 @@ class Host:
         self._pump = None
         self._journal.release()
 
-    def run_basal(self, rate_ul_per_h: float) -> None:
-        """Start a therapy that runs on."""
-        self._opened().start(Continuous(rate_ul_per_h))
+    def prepare(self, act: Callable[[Pump], None]) -> None:
+        """Do what must be so before a dose. What an earlier fault still holds on the line may disturb it once or twice.
+
+        Raises:
+            DriverError: it cannot be done.
+        """
+        for _ in range(MOST_TRIES):
+            try:
+                act(self._opened())
+            except (DriverError, _NoPort) as error:
+                last = error
+                self.restart()
+                self._clock.sleep(POLL_S)
+            else:
+                return
+        raise last
 
     def bolus(self, volume_ul: float, *, wait: bool) -> Claim:
         """Ask for a bolus."""
+        return self.order(lambda pump: pump.bolus(volume_ul, wait=wait))
+
+    def order(self, give: Callable[[Pump], Dose]) -> Claim:
+        """Ask for a dose."""
         try:
             pump = self._opened()
         except (DriverError, _NoPort) as error:
             return Claim(NOT_STARTED, said=f"not open: {error}")
         highest_before = self._journal.highest_id
         try:
-            return claim_of(pump.bolus(volume_ul, wait=wait))
+            return claim_of(give(pump))
         except DoseUncertain as error:
             ids = [id_ for id_ in error.dose_ids if id_ > highest_before]
             return Claim(UNCERTAIN if ids else NOT_STARTED, id=max(ids, default=0), said=str(error))
@@ -127,6 +173,17 @@ class Host:
             self._clock.sleep(max(cleared_s() - now_s(), PAUSE_S))
             from_s = now_s()
 
+    def end(self, claim: Claim, stop: Callable[[], None]) -> list[Claim]:
+        """What is said of a therapy that runs on, which `stop` ends as soon as it is known to."""
+        claims = [claim]
+        for _ in range(MOST_TRIES):
+            if claims[-1].state not in (RUNNING, UNCERTAIN):
+                break
+            claims.append(self.ask(claims[-1]))
+            if claims[-1].state == RUNNING:
+                stop()
+        return claims[1:]
+
     def settle(self, claim: Claim) -> Claim:
         """The last word on a dose now that the link is back: a few tries, as many as it takes while it runs."""
         if claim.state == NOT_STARTED:
@@ -148,6 +205,11 @@ class Host:
     def resolve_all(self) -> None:
         """The same for all that a new process is in doubt about."""
         self.resolve(self.uncertain_doses())
+
+    @property
+    def highest_id(self) -> int:
+        """Of the commands that the journal knows."""
+        return self._journal.highest_id
 
     def has_noted_the_end_of(self, id_: int) -> bool:
         """Whether the journal tells how a dose ended."""

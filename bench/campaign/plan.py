@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from enum import StrEnum
 
 import msgspec
 
 from bench.toml_file import FileError
 from firmware_mock.faults import Fault, FaultKind, draw_fault
+from protocol import ProposeBolus, ProposeBridge, ProposeFlex, ProposePatientBolus, ProposePrime, ProposeRefill
 
 DOSES_PER_TRIAL = 6
 MOST_DRAWS = 4
@@ -16,13 +18,38 @@ FEWEST_STEPS, MOST_STEPS = 30, 400
 STEPS_PER_S = 1000.0 / 3600.0 / 0.01
 
 _LONGEST_IDLE_S = 1800.0
+_BOLUS_SHARE = 0.4
+_SETTING_LASTS_S = 0.1
+
+
+class Command(StrEnum):
+    """What a dose is given by."""
+
+    BOLUS = "bolus"
+    PRIME = "prime"
+    PATIENT_BOLUS = "patient-bolus"
+    BRIDGE = "bridge"
+    FLEX = "flex"
+    REFILL = "refill"
+
+
+_PROPOSED_BY = {
+    Command.BOLUS: ProposeBolus.TYPE,
+    Command.PRIME: ProposePrime.TYPE,
+    Command.PATIENT_BOLUS: ProposePatientBolus.TYPE,
+    Command.BRIDGE: ProposeBridge.TYPE,
+    Command.FLEX: ProposeFlex.TYPE,
+    Command.REFILL: ProposeRefill.TYPE,
+}
+_OTHERS = tuple(command for command in Command if command is not Command.BOLUS)
 
 
 @dataclass(frozen=True, slots=True)
 class DosePlan:
-    """A bolus of a number of steps, no two alike in a trial; `fresh`: by a process that has just started.
+    """A command for a number of steps, no two alike in a trial; `fresh`: by a process that has just started.
 
-    `stop_after_s` ends it by STOP, when the host does not wait for its end; `idle_s` passes before the next.
+    The steps are those of a bolus, or of a bridge's volume; rates and fillings follow from them. `stop_after_s` ends it
+    by STOP, when the host does not wait for its end; `idle_s` passes before the next.
     """
 
     steps: int
@@ -31,6 +58,7 @@ class DosePlan:
     stop_after_s: float | None
     idle_s: float
     faults: tuple[Fault, ...]
+    command: Command = Command.BOLUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +81,7 @@ class Drawing:
         self.keyed = random.Random(f"{seed}/keyed").random() < 0.5
         self._steps = stream.sample(range(FEWEST_STEPS, MOST_STEPS), DOSES_PER_TRIAL * MOST_DRAWS)
         self._drift = draw_fault(FaultKind.CLOCK_DRIFT, stream, longest_delay_s=0.0, opens=False)
+        self._commands = random.Random(f"{seed}/commands")
         self.clock_error_ppm = float(self._drift.amount) if FaultKind.CLOCK_DRIFT in kinds else 0.0
 
     def dose(self) -> DosePlan:
@@ -62,6 +91,8 @@ class Drawing:
         wait = stream.random() < 0.6
         stops = not wait and stream.random() < 0.4
         lasts_s = steps / STEPS_PER_S
+        command = self._command()
+        longest_delay_s = _SETTING_LASTS_S if command is Command.REFILL else lasts_s
         fresh = FaultKind.RESET_ON_OPEN in self._kinds or stream.random() < 0.3
         return DosePlan(
             steps=steps,
@@ -72,10 +103,17 @@ class Drawing:
             faults=tuple(
                 self._drift
                 if kind is FaultKind.CLOCK_DRIFT
-                else draw_fault(kind, stream, longest_delay_s=lasts_s, opens=fresh)
+                else draw_fault(
+                    kind, stream, longest_delay_s=longest_delay_s, opens=fresh, propose_type=_PROPOSED_BY[command]
+                )
                 for kind in self._kinds
             ),
+            command=command,
         )
+
+    def _command(self) -> Command:
+        stream = self._commands
+        return Command.BOLUS if stream.random() < _BOLUS_SHARE else stream.choice(_OTHERS)
 
 
 def plan_as_json(plan: TrialPlan) -> bytes:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from enum import StrEnum
 
-from bench.campaign.claims import DONE, NOT_STARTED, UNCERTAIN, Claim
+from bench.campaign.claims import DONE, NOT_STARTED, UNCERTAIN, Claim, Moves
 from bench.campaign.host import claim_of
 from driver import CalibrationMismatch, CalibrationUnverified, Dose, DoseNotStarted, DoseUncertain, DriverError, Pump
 from driver.clock import Clock
@@ -22,14 +21,6 @@ FILLED_UL = 15_000.0
 SET_TO = datetime(2031, 5, 4, 3, 2, 1, tzinfo=timezone(timedelta(hours=2)))
 LEASE_S = 2.0
 RESOLVER = "crash sweep"
-
-
-class Moves(StrEnum):
-    """What a command moves: a number of steps once, steps until told otherwise, or nothing."""
-
-    ONCE = "once"
-    ON = "on"
-    NOTHING = "nothing"
 
 
 class Teller:
@@ -110,7 +101,7 @@ class SweptCommand:
     `prepare` is what a host before has set, `basal` whether it has left a rate running.
     `steps` is how many are asked for: of a bolus, of the first part of a bridge, of a trial. `lease_s` is how long the
     control lease may outlive its holder. `is_in_doubt`: the pump has forgotten an earlier dose, and runs for another
-    host. `must_stop`: STOP is to be confirmed whatever happens.
+    host. `is_keyed`: pump and hosts have a key. `must_stop`: STOP is to be confirmed whatever happens.
     """
 
     name: str
@@ -121,6 +112,7 @@ class SweptCommand:
     prepare: Callable[[Pump], object] | None = None
     lease_s: float = 0.0
     is_in_doubt: bool = False
+    is_keyed: bool = False
     must_stop: bool = False
 
 
@@ -221,6 +213,7 @@ def _resolve(host: Teller) -> None:
 _COMMANDS = (
     SweptCommand("bolus", Moves.ONCE, _bolus, STEPS),
     SweptCommand("stopped-bolus", Moves.ONCE, _stopped_bolus, STEPS),
+    SweptCommand("bolus-keyed", Moves.ONCE, _bolus, STEPS, is_keyed=True),
     SweptCommand("bolus-over-basal", Moves.ONCE, _bolus, STEPS, basal=True),
     SweptCommand("prime", Moves.ONCE, _prime, STEPS),
     SweptCommand("continuous", Moves.ON, _continuous),

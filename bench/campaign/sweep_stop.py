@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bench.campaign.sweep_commands import LEASE_S, STEP_VOLUME_UL, STEPS, Moves, SweptCommand, Teller
+from bench.campaign.claims import Moves
+from bench.campaign.sweep_commands import LEASE_S, STEP_VOLUME_UL, STEPS, SweptCommand, Teller
 from bench.campaign.sweep_host import Disk, Lock
 from driver.storage import Storage
 from driver.transport import Transport

@@ -11,15 +11,15 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from bench.campaign.claims import NOT_STARTED, RUNNING, UNCERTAIN, Claim
+from bench.campaign.claims import INTERRUPTED, NOT_STARTED, RUNNING, UNCERTAIN, Claim, Moves, Turned
 from bench.campaign.host import GIVEN_UP_AFTER_S, Host
+from bench.campaign.orders import BASAL_UL_PER_H
 from bench.campaign.scoring import Finding, FindingKind
 from bench.campaign.sweep_commands import (
     CALIBRATED_NL,
     FILLED_UL,
     SET_TO,
     STEP_VOLUME_UL,
-    Moves,
     SweptCommand,
     Teller,
 )
@@ -33,8 +33,8 @@ from bench.campaign.sweep_host import (
     committed_ids,
 )
 from bench.campaign.sweep_points import RESET, Point, Strike, Undisturbed
-from bench.campaign.sweep_scoring import DOUBTED_STEPS, NEXT_STEPS, SweptStory, SweptTruth, Turned, judge
-from bench.campaign.trial import BASAL_UL_PER_H, MODEL
+from bench.campaign.sweep_scoring import DOUBTED_STEPS, NEXT_STEPS, SweptStory, SweptTruth, judge
+from bench.campaign.trial import MODEL
 from driver import DriverError, Journal, NakError, Pump
 from driver.clock import Clock
 from driver.keys import KeysInMemory
@@ -42,8 +42,9 @@ from driver.storage import Storage
 from driver.therapy import Continuous
 from driver.transport import Transport
 from firmware_mock.faults import Direction, Fault, FaultKind
-from firmware_mock.faults.swept_pump import Blow, Place, Setting, SweptPump, SweptWorld
-from protocol import StatusRequest
+from firmware_mock.faults.lone_pump import SERIAL_NUMBER, Setting
+from firmware_mock.faults.swept_pump import Blow, Place, SweptPump, SweptWorld
+from protocol import TEST_KEY, StatusRequest
 from protocol.profile import ModelProfile, load_model
 
 SEED = 4
@@ -90,6 +91,7 @@ class _Run:
         self._stream = random.Random(f"{command.name} {point}")
         self._world = SweptWorld(SEED)
         self._pump = build(self._world, _profile())
+        self._keys = KeysInMemory({SERIAL_NUMBER: TEST_KEY} if command.is_keyed else None)
         self._disk = Disk()
         self._process = Process(point.host, is_unsynced=lambda: self._disk.is_unsynced)
         self._claims: list[Claim] = []
@@ -133,6 +135,8 @@ class _Run:
     def _prepare(self) -> None:
         """What earlier hosts have done to the pump; they end without a word."""
         port = self._pump.port
+        if self._command.is_keyed:
+            self._pump.pair(TEST_KEY)
         if self._command.is_in_doubt:
             pump = self._open(port.connect(), port.clock, self._disk)
             pump.bolus(DOUBTED_STEPS * STEP_VOLUME_UL, wait=False)
@@ -217,7 +221,7 @@ class _Run:
         world, port, claims = self._world, self._pump.port, self._claims
         if self._process.is_dead:
             world.sleep(self._stream.choice(PAUSES_S))
-        host = Host(port.connect, port.clock, self._disk, self._stream)
+        host = Host(port.connect, port.clock, self._disk, self._stream, self._keys)
         recovery_s = self._settle(host)
         if self._is_pair:
             self._pump.unwatch()
@@ -233,7 +237,10 @@ class _Run:
         return recovery_s, next_claims
 
     def _settle(self, host: Host) -> float:
-        """Reach the pump, and have the last word on the command; one that runs on is stopped."""
+        """Reach the pump, and have the last word on the command; one that runs on is stopped.
+
+        So is one that was interrupted: until STOP says that no therapy is wanted, the pump takes no bolus.
+        """
         claims = self._claims
         recovery_s = host.recover(lambda: self._pump.back_ns / _NS_PER_S, lambda: self._world.now_ns / _NS_PER_S)
         if recovery_s > GIVEN_UP_AFTER_S:
@@ -243,6 +250,8 @@ class _Run:
             if claims[-1].state == RUNNING:
                 host.stop()
         claims.append(host.settle(claims[-1]))
+        if self._command.moves is Moves.ON and claims[-1].state == INTERRUPTED:
+            host.stop()
         return recovery_s
 
     @property
@@ -270,7 +279,7 @@ class _Run:
     def _open(self, transport: Transport, clock: Clock, storage: Storage) -> Pump:
         journal = Journal.in_directory(Path(), storage)
         nonce = self._stream.getrandbits(64)
-        return Pump.open(transport, clock=clock, journal=journal, host_nonce=nonce, key=KeysInMemory())
+        return Pump.open(transport, clock=clock, journal=journal, host_nonce=nonce, key=self._keys)
 
     def _note(self, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]

@@ -1,36 +1,46 @@
-"""The bridge to the mock: one simulated pump at a faulty line, some doses with one set of faults, and the truth."""
+"""The bridge to the mock: one simulated pump at a faulty line, and some doses with one set of faults."""
 
 from __future__ import annotations
 
 import traceback
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from bench.campaign.claims import ENDED, NOT_STARTED, RUNNING, UNCERTAIN, Claim, DoseStory, Truth
-from bench.campaign.conduct import Record, Span, Start, breaches
-from bench.campaign.host import Host
-from bench.campaign.plan import DOSES_PER_TRIAL, MOST_DRAWS, MOST_STEPS, STEPS_PER_S, DosePlan, Drawing, TrialPlan
-from bench.campaign.scoring import Finding, FindingKind, score
+from bench.campaign.between import Between
+from bench.campaign.claims import ENDED, NOT_STARTED, RUNNING, UNCERTAIN, Claim, DoseStory, Moves, Turned
+from bench.campaign.conduct import Record, Span
+from bench.campaign.effects import Effects, effects_of
+from bench.campaign.host import MOST_TRIES, Host, KeyOf
+from bench.campaign.judging import Seen, judge
+from bench.campaign.orders import LOCKOUT_S, give, moves, needs_therapy, prepare, run_basal
+from bench.campaign.plan import (
+    DOSES_PER_TRIAL,
+    MOST_DRAWS,
+    MOST_STEPS,
+    STEPS_PER_S,
+    Command,
+    DosePlan,
+    Drawing,
+    TrialPlan,
+)
+from bench.campaign.scoring import Finding, FindingKind
 from bench.simulation import MemoryStorage
+from driver import DriverError
 from firmware_mock import World
 from firmware_mock.faults import DEVICE_KINDS, LINK_KINDS, Direction, Fault, FaultKind, LonePump
 from firmware_mock.faults.device_acts import LONGEST_WRITE_NS
-from firmware_mock.faults.second_host import STOPS, TAKES_LEASE
+from firmware_mock.firmware.memory import RESULTS_KEPT
 from protocol import TEST_KEY
 from protocol.profile import ModelProfile, load_model
 
 MODEL = "implantable-20ml"
 LINK_FAULTS = tuple(kind.value for kind in LINK_KINDS)
 DEVICE_FAULTS = tuple(kind.value for kind in DEVICE_KINDS)
-BASAL_UL_PER_H = 20.0
 
-_LAST_STEPS, _FORBIDDEN_STEPS = 20, 25
+_LAST_STEPS = 20
 _FOLLOWED_S = 30.0
 _NS_PER_S = 1e9
-_LEAVES_THERAPY = frozenset({*LINK_KINDS, FaultKind.POWER_CUT, FaultKind.BROWN_OUT, FaultKind.CLOCK_DRIFT})
-_LEAVES_LEASE = frozenset({*LINK_KINDS, FaultKind.CLOCK_DRIFT}) - {FaultKind.REBOOT, FaultKind.RESET_ON_OPEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +77,10 @@ def run_planned(plan: TrialPlan) -> TrialOutcome:
     return trial.outcome()
 
 
-@dataclass(frozen=True, slots=True)
-class _KeyOf:
-    """The key of a pump that has one, until an operator sees that the pump's memory, and with it the key, is lost.
-
-    From then on the pump is opened without, to read, and its doses are the operator's to resolve.
-    """
-
-    pump: LonePump
-
-    @property
-    def name(self) -> str:
-        return "the campaign"
-
-    def keys(self, _: str) -> tuple[bytes, ...]:
-        key = self.pump.key
-        return () if key is None or self.pump.memory_is_lost else (key,)
-
-
 class _Trial:
     """A world, the pump in it, and its host.
 
-    `_therapy_runs` is what must be so between two doses, None where a fault has left it open.
+    `_commands` are what was asked for, by its number of steps, and `_prepared` is when the pump was made ready.
     """
 
     def __init__(self, plan: TrialPlan, clock_error_ppm: float) -> None:
@@ -99,13 +91,15 @@ class _Trial:
         stream = self._world.stream("host")
         if plan.keyed:
             self._pump.pair(TEST_KEY)
-        self._host = Host(self._port.connect, self._port.clock, MemoryStorage(), stream, _KeyOf(self._pump))
+        self._host = Host(self._port.connect, self._port.clock, MemoryStorage(), stream, KeyOf(self._pump))
         self._doses: list[DosePlan] = []
         self._stories: list[DoseStory] = []
+        self._commands: dict[int, Command] = {}
+        self._prepared: dict[int, Span] = {}
         self._record = Record()
         self._findings: list[Finding] = []
         self._basal_is_due = plan.basal
-        self._therapy_runs: bool | None = False
+        self._between = Between(self._pump, self._find)
         self._has_ended = False
 
     @property
@@ -117,9 +111,8 @@ class _Trial:
         """Give one; whether it is valid, or there is no use in another, because an exception has ended the trial."""
         self._doses.append(plan)
         try:
-            if self._basal_is_due:
-                self._host.run_basal(BASAL_UL_PER_H)
-                self._basal_is_due, self._therapy_runs = False, True
+            if not self._is_ready(plan):
+                return True
             story = self._given(plan)
         except Exception as error:  # whatever it is, it is a finding
             self._end(error)
@@ -134,9 +127,17 @@ class _Trial:
                 self._finish()
             except Exception as error:  # whatever it is, it is a finding
                 self._end(error)
-        truth = self._truth()
+        turned = [
+            Turned(turning.began_ns, turning.planned, turning.step_ticks, turning.made)
+            for turning in self._pump.turnings()
+        ]
+        fillings = {setting.filling for setting in self._pump.settings}
         self._world.close()
-        findings = (*score(self._stories, truth, self._record.asked.keys()), *breaches(self._record), *self._findings)
+        self._record.line = [
+            (at_ns, direction is Direction.TO_HOST, data) for at_ns, direction, data in self._port.handed_over
+        ]
+        seen = Seen(self._commands, self._prepared, turned, fillings, self._pump.step_volume_ul)
+        findings = (*judge(self._stories, seen, self._record), *self._findings)
         return TrialOutcome(
             replace(self._plan, doses=tuple(self._doses)),
             tuple(self._stories),
@@ -144,95 +145,118 @@ class _Trial:
             self._world.now_ns / _NS_PER_S,
         )
 
+    def _is_ready(self, plan: DosePlan) -> bool:
+        """Whether the pump takes what must be so before the dose, now that no fault acts any more."""
+        try:
+            self._prepare(plan)
+        except DriverError as error:
+            self._find(FindingKind.REFUSED, f"not ready for a {plan.command}: {error}")
+            self._has_ended = True
+        return not self._has_ended
+
+    def _prepare(self, plan: DosePlan) -> None:
+        host, command = self._host, plan.command
+        if self._basal_is_due or (needs_therapy(command) and not self._between.therapy_runs):
+            host.prepare(run_basal)
+            self._basal_is_due, self._between.therapy_runs = False, True
+        if command is Command.PATIENT_BOLUS:
+            self._world.sleep(LOCKOUT_S + 1.0)
+        from_ns = self._world.now_ns
+        host.prepare(lambda pump: prepare(pump, command, plan.steps, self._pump.step_volume_ul))
+        self._prepared[plan.steps] = Span(from_ns, self._world.now_ns)
+
     def _given(self, plan: DosePlan) -> DoseStory:
         host, port = self._host, self._port
+        runs_on = moves(plan.command) is Moves.ON
         if plan.fresh:
             host.restart()
         port.arm(plan.faults)
-        claims = [self._asked(plan.steps, wait=plan.wait)]
+        claims = [self._asked(plan.steps, plan.command, wait=plan.wait)]
         if plan.stop_after_s is not None:
             port.clock.sleep(plan.stop_after_s)
             self._stop()
         if claims[-1].state in (RUNNING, UNCERTAIN):
-            claims.append(host.follow(claims[-1], _FOLLOWED_S))
+            claims.append(host.follow(claims[-1], plan.steps / STEPS_PER_S if runs_on else _FOLLOWED_S))
         port.disarm()
         if any(fault.kind is FaultKind.POWER_CUT for fault in plan.faults):
             self._world.sleep(LONGEST_WRITE_NS / _NS_PER_S)
         recovery_s = host.recover(lambda: port.cleared_ns / _NS_PER_S, lambda: self._world.now_ns / _NS_PER_S)
         acted_ns = {fault.kind: at_ns for fault, at_ns in zip(plan.faults, port.acted_ns(), strict=True)}
-        self._note_acts(plan.faults, acted_ns)
+        effects = self._note_acts(plan.faults, acted_ns)
+        if runs_on:
+            claims += host.end(claims[-1], lambda: self._stop_running(plan.steps))
         claims.append(host.settle(claims[-1]))
-        self._check_motor(claims[-1])
+        if runs_on and claims[-1].state != NOT_STARTED:
+            self._basal_is_due = self._plan.basal
+            self._stop_at_last()
+        if effects.leaves_settings and plan.command is Command.REFILL:
+            self._between.check_filling(plan.steps, claims[-1])
+        self._between.check_motor(claims[-1])
         evidence_lost = acted_ns.get(FaultKind.EVIDENCE_LOST) is not None or self._pump.memory_is_lost
         if evidence_lost:
-            self._check_doubt(claims[-1])
+            self._between.check_doubt(host, claims[-1])
         self._world.sleep(plan.idle_s)
+        if self._between.therapy_runs is False:
+            self._between.check_motor(claims[-1])
         acted = tuple(at_ns is not None or kind is FaultKind.CLOCK_DRIFT for kind, at_ns in acted_ns.items())
-        return DoseStory(plan.steps, tuple(acted_ns), acted, tuple(claims), recovery_s, evidence_lost)
+        return DoseStory(
+            plan.steps,
+            tuple(acted_ns),
+            acted,
+            tuple(claims),
+            recovery_s,
+            evidence_lost,
+            moves(plan.command),
+            effects.restarts > 0,
+            effects.restarts,
+        )
 
-    def _asked(self, steps: int, *, wait: bool) -> Claim:
+    def _asked(self, steps: int, command: Command, *, wait: bool) -> Claim:
         from_ns = self._world.now_ns
         self._record.asked[steps] = Span(from_ns, from_ns)
+        self._commands[steps] = command
         try:
-            return self._host.bolus(steps * self._pump.step_volume_ul, wait=wait)
+            return self._host.order(
+                lambda pump: give(pump, command, steps, self._pump.step_volume_ul, wait=wait),
+            )
         finally:
             self._record.asked[steps] = Span(from_ns, self._world.now_ns)
 
     def _stop(self) -> None:
         from_ns = self._world.now_ns
-        if not self._host.stop():
-            self._therapy_runs = None
-            return
-        self._therapy_runs = False
-        self._record.stops.append(Span(from_ns, self._world.now_ns))
-        if self._pump.turning is not None:
-            self._find(FindingKind.AFTER_STOP, "STOP was confirmed and the motor turns")
+        is_confirmed = self._host.stop()
+        if is_confirmed:
+            self._record.stops.append(Span(from_ns, self._world.now_ns))
+        self._between.note_stop(is_confirmed=is_confirmed)
 
-    def _note_acts(self, faults: Iterable[Fault], acted_ns: dict[FaultKind, int | None]) -> None:
-        """What the faults did to the therapy, and to who may dose."""
-        kinds = {kind for kind, at_ns in acted_ns.items() if at_ns is not None}
-        if self._pump.memory_is_lost and FaultKind.NVRAM_ROT not in kinds:
+    def _stop_running(self, steps: int) -> None:
+        """Stop a therapy that is said to run."""
+        self._between.check_running(steps)
+        self._stop()
+
+    def _stop_at_last(self) -> None:
+        """Nothing is in the way of STOP any more, but what an earlier fault still holds, once or twice."""
+        for _ in range(MOST_TRIES):
+            self._stop()
+            if self._between.therapy_runs is False or self._pump.memory_is_lost:
+                return
+            self._host.restart()
+        self._find(FindingKind.UNRESOLVED, "STOP is not confirmed though all faults are over")
+
+    def _note_acts(self, faults: Sequence[Fault], acted_ns: dict[FaultKind, int | None]) -> Effects:
+        """What the faults did to the therapy, to the settings, and to who may dose."""
+        if self._pump.memory_is_lost and acted_ns.get(FaultKind.NVRAM_ROT) is None:
             self._find(FindingKind.MEMORY_LOST, "both slots are bad, and nothing has decayed")
-        if self._therapy_runs and not kinds <= _LEAVES_THERAPY:
-            self._therapy_runs = None
-        for fault in faults:
-            at_ns = acted_ns[fault.kind]
-            stops = fault.kind is FaultKind.SECOND_HOST and fault.amount == STOPS
-            if fault.kind is FaultKind.EVIDENCE_LOST or (stops and at_ns is not None):
-                self._therapy_runs = None
-            if at_ns is None:
-                continue
-            if stops or fault.kind is FaultKind.EVIDENCE_LOST:
-                self._record.stops.append(Span(at_ns, at_ns))
-            elif fault.kind is FaultKind.SECOND_HOST and fault.amount == TAKES_LEASE and kinds <= _LEAVES_LEASE:
-                self._record.leases.append(Span(at_ns, at_ns + round(fault.duration_s * _NS_PER_S)))
-
-    def _check_motor(self, said: Claim) -> None:
-        """Between two doses it turns for the therapy, or stands."""
-        if self._therapy_runs is None or not (said.state in ENDED or said.state == NOT_STARTED):
-            return
-        turning = self._pump.turning
-        if self._therapy_runs and (turning is None or turning.planned is not None):
-            self._find(FindingKind.BASAL_LOST, f"the motor {'stands' if turning is None else 'gives a dose'}")
-        elif not self._therapy_runs and turning is not None:
-            self._find(FindingKind.UNASKED, "the motor turns between two doses, and no therapy was started")
-
-    def _check_doubt(self, said: Claim) -> None:
-        """A new process knows of the doubt and gives no dose; then an operator ends it."""
-        doubted = self._host.uncertain_doses()
-        if said.state == UNCERTAIN and not self._host.has_noted_the_end_of(said.id):
-            if said.id not in doubted:
-                self._find(
-                    FindingKind.DOUBT_LOST, f"command {said.id} is uncertain, and a new process doubts {doubted}"
-                )
-            volume_ul = _FORBIDDEN_STEPS * self._pump.step_volume_ul
-            if (claim := self._host.bolus(volume_ul, wait=False)).state != NOT_STARTED:
-                self._find(FindingKind.DOUBT_LOST, f"a dose was {claim.state} though command {said.id} is uncertain")
-        self._host.resolve(doubted)
+        effects = effects_of(faults, acted_ns)
+        if self._between.therapy_runs and not effects.leaves_therapy:
+            self._between.therapy_runs = None
+        self._record.stops += effects.stops
+        self._record.leases += effects.leases
+        return effects
 
     def _check_readiness(self) -> None:
         """With all faults over the pump gives another dose."""
-        claim = self._asked(_LAST_STEPS, wait=False)
+        claim = self._asked(_LAST_STEPS, Command.BOLUS, wait=False)
         turning = self._pump.turning
         if claim.state != RUNNING or turning is None or turning.planned != _LAST_STEPS:
             self._find(FindingKind.REFUSED, f"said {claim.state}: {claim.said}")
@@ -241,26 +265,25 @@ class _Trial:
         self._world.run_until(max(self._world.now_ns, self._port.last_arrival_ns))
         self._world.sleep(MOST_STEPS / STEPS_PER_S + 1.0)
         if not any(story.evidence_lost for story in self._stories):
-            self._stories = [
-                replace(story, claims=(*story.claims, self._host.settle(story.claims[-1]))) for story in self._stories
-            ]
+            self._stories = [self._asked_again(story) for story in self._stories]
         if doubted := self._host.uncertain_doses():
             self._find(FindingKind.UNRESOLVED, f"a new process is in doubt about {doubted}")
         if not self._pump.memory_is_lost:
             self._check_readiness()
         self._stop()
 
-    def _truth(self) -> Truth:
-        starts: dict[int, list[int]] = defaultdict(list)
-        turnings = self._pump.turnings()
-        for turning in turnings:
-            if turning.planned is not None:
-                starts[turning.planned].append(turning.made)
-        self._record.starts = [Start(turning.began_ns, turning.planned) for turning in turnings]
-        self._record.line = [
-            (at_ns, direction is Direction.TO_HOST, data) for at_ns, direction, data in self._port.handed_over
-        ]
-        return Truth({steps: tuple(made) for steps, made in starts.items()}, self._pump.step_volume_ul)
+    def _asked_again(self, story: DoseStory) -> DoseStory:
+        """A dose with what is said of it in the end.
+
+        The pump keeps the results of so many commands and no more: of one before them that has ended it may say
+        nothing, but nothing else than it did.
+        """
+        last = story.claims[-1]
+        again = self._host.settle(last)
+        is_forgotten = last.state in ENDED and self._host.highest_id - last.id >= RESULTS_KEPT
+        if is_forgotten and again.state == UNCERTAIN:
+            return story
+        return replace(story, claims=(*story.claims, again))
 
     def _find(self, kind: FindingKind, sentence: str) -> None:
         self._findings.append(Finding(kind, len(self._stories), sentence))

@@ -18,7 +18,7 @@ from protocol import (
 )
 
 LONGEST_LATE_S = 40.0
-_ASKED = (StatusRequest.TYPE, ProposeBolus.TYPE, Commit.TYPE, NO_TYPE)
+_ASKED = (StatusRequest.TYPE, Commit.TYPE, NO_TYPE)
 _ANSWERED = (Status.TYPE, Proposal.TYPE, CommandResult.TYPE, Event.TYPE, NO_TYPE)
 _FIRST_WORDS = {Direction.TO_DEVICE: HelloRequest.TYPE, Direction.TO_HOST: Hello.TYPE}
 _COMMITS = {Direction.TO_DEVICE: Commit.TYPE, Direction.TO_HOST: CommandResult.TYPE}
@@ -88,13 +88,21 @@ _DURATIONS_S = {
 }
 
 
-def draw_fault(kind: FaultKind, stream: random.Random, *, longest_delay_s: float, opens: bool) -> Fault:
-    """A fault of a kind for a bolus; half of those that need not act on a frame come some time after it.
+def draw_fault(
+    kind: FaultKind,
+    stream: random.Random,
+    *,
+    longest_delay_s: float,
+    opens: bool,
+    propose_type: int = ProposeBolus.TYPE,
+) -> Fault:
+    """A fault of a kind for a dose; half of those that need not act on a frame come some time after it.
 
     Two in five are set off by the COMMIT or its answer, where most is at stake. `opens`: the host says HELLO first.
+    `propose_type` is what the dose is proposed by.
     """
     direction = _ONLY.get(kind) or stream.choice((Direction.TO_DEVICE, Direction.TO_HOST))
-    types = _ASKED if direction is Direction.TO_DEVICE else _ANSWERED
+    types = (*_ASKED, propose_type) if direction is Direction.TO_DEVICE else _ANSWERED
     if opens:
         types = (*types, _FIRST_WORDS[direction])
     message_type = _COMMITS[direction] if stream.random() < 0.4 else stream.choice(types)

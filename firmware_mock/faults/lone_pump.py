@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_mock.faults.line import FaultyPort
+from firmware_mock.firmware.memory import Memory
 from firmware_mock.firmware.motor import Motor
 from firmware_mock.firmware.pump import PumpFirmware
 from firmware_mock.firmware.watchdog import TIMEOUT_S
@@ -40,6 +41,18 @@ class Turning:
     began_at_steps: int
     step_ticks: int
     made: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the memory held after a write, each with what tells one write of a value from another of the same.
+
+    `calibration`: nL a step, generation. `filling`: µL, at a step count. `clock`: UTC in s, its offset, generation.
+    """
+
+    calibration: tuple[float, int]
+    filling: tuple[float, int]
+    clock: tuple[int, int, int]
 
 
 class PowerCut(Exception):
@@ -75,7 +88,10 @@ class _WatchedMotor(Motor):
 
 
 class LonePump:
-    """The pump, at the end of `port`. Powers up on construction; `clock_error_ppm` is its crystal's, `key` its own."""
+    """The pump, at the end of `port`. Powers up on construction; `clock_error_ppm` is its crystal's, `key` its own.
+
+    `settings` are what its memory held, one after the other.
+    """
 
     def __init__(
         self,
@@ -95,6 +111,7 @@ class LonePump:
         self._serial_number = serial_number
         assert isinstance(self._parts.motor, _WatchedMotor)
         self._parts.motor.pump = self
+        self.settings: list[Setting] = []
         self._past: list[Turning] = []
         self._turning: Turning | None = None
         self._is_off = False
@@ -142,13 +159,18 @@ class LonePump:
 
     def new_firmware(self) -> PumpFirmware:
         """Firmware with an empty memory, powered up."""
-        return self._parts.powered_up(
+        firmware = self._parts.powered_up(
             self._world,
             self.port,
             serial_number=self._serial_number,
             starts_utc_s=_STARTS_UTC_S,
             key=self.key,
         )
+        firmware.observe(self.before_work, self._after_write)
+        return firmware
+
+    def before_work(self, begin_ns: int, end_ns: int) -> None:
+        """The memory chip is about to work, from when to when."""
 
     @property
     def is_on(self) -> bool:
@@ -249,6 +271,15 @@ class LonePump:
         self._turning = None
         turning.made = self.steps - turning.began_at_steps
         self._past.append(turning)
+
+    def _after_write(self, memory: Memory) -> None:
+        setting = Setting(
+            (memory.step_volume_nl, memory.generation),
+            (memory.reservoir_ul, memory.reservoir_at_steps),
+            (memory.clock_utc_s, memory.clock_offset_s, memory.clock_generation),
+        )
+        if not self.settings or self.settings[-1] != setting:
+            self.settings.append(setting)
 
     def _lose_power(self) -> None:
         if self._cut is None or self._is_off:

@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from firmware_mock.faults.line import FaultyPort
 from firmware_mock.faults.lone_pump import AFTER_SENDING, AT_ONCE, BEFORE_SENDING, IN_A_WRITE, LonePump, PowerCut
-from firmware_mock.firmware.memory import Memory
-from firmware_mock.firmware.pump import PumpFirmware
 from firmware_mock.world import Event, World, to_ns
 from protocol.profile import ModelProfile
 
@@ -49,18 +47,6 @@ class Blow:
     off_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the memory held after a write, each with what tells one write of a value from another of the same.
-
-    `calibration`: nL a step, generation. `filling`: µL, at a step count. `clock`: UTC in s, its offset, generation.
-    """
-
-    calibration: tuple[float, int]
-    filling: tuple[float, int]
-    clock: tuple[int, int, int]
-
-
 class SweptWorld(World):
     """A world in which `before` is called when something is due, and may cancel it; then it happens in `around`."""
 
@@ -85,12 +71,11 @@ class SweptPump(LonePump):
     """Counts from `watch` to `unwatch`; `places` are the counts by kind, `has_struck` whether the blow fell.
 
     `late_moments` are the events since `receive_late`, `has_heard_late` whether those bytes have arrived.
-    `settings` are what the memory held, one after the other; `back_ns` is when the pump hears again after the blow.
+    `back_ns` is when the pump hears again after the blow.
     """
 
     def __init__(self, world: SweptWorld, profile: ModelProfile) -> None:
         self.places: Counter[Place] = Counter()
-        self.settings: list[Setting] = []
         self.has_struck = False
         self.has_heard_late = False
         self.late_moments = 0
@@ -124,11 +109,6 @@ class SweptPump(LonePump):
 
     def new_port(self) -> FaultyPort:
         return _SweptPort(self, self._world)
-
-    def new_firmware(self) -> PumpFirmware:
-        firmware = super().new_firmware()
-        firmware.observe(self._before_work, self._after_write)
-        return firmware
 
     def at_seam(self, seam: int) -> None:
         super().at_seam(seam)
@@ -181,22 +161,13 @@ class SweptPump(LonePump):
         self.guarded(act)
         self._at(Place.AFTER_EVENT)
 
-    def _before_work(self, begin_ns: int, end_ns: int) -> None:
+    def before_work(self, begin_ns: int, end_ns: int) -> None:
         self._at(Place.CHIP)
         if self._is_chosen(Place.IN_CHIP):
             assert self._blow is not None
             self._note()
             half_ns = (begin_ns + end_ns) // 2
             self.cut_power(IN_A_WRITE, self._blow.off_s, half_ns - self._world.now_ns, self._note)
-
-    def _after_write(self, memory: Memory) -> None:
-        setting = Setting(
-            (memory.step_volume_nl, memory.generation),
-            (memory.reservoir_ul, memory.reservoir_at_steps),
-            (memory.clock_utc_s, memory.clock_offset_s, memory.clock_generation),
-        )
-        if not self.settings or self.settings[-1] != setting:
-            self.settings.append(setting)
 
     def _at(self, place: Place) -> None:
         if self._is_chosen(place):

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bench.campaign import trial
 from bench.campaign.campaign import Selection, run_campaign
+from bench.campaign.claims import Claim
+from bench.campaign.host import Host
 from bench.campaign.plan import plan_as_json, plan_from_json
 from bench.campaign.scoring import FindingKind
 from bench.campaign.trial import DEVICE_FAULTS, LINK_FAULTS, run_drawn, run_planned
@@ -80,6 +83,32 @@ def test_an_exception_that_the_driver_did_not_announce_is_a_finding(monkeypatch)
     findings = run_drawn(1, ("flip",)).findings
     assert [finding.kind for finding in findings] == [FindingKind.UNHANDLED]
     assert "planted" in findings[0].sentence
+
+
+def test_a_therapy_that_cannot_be_stopped_when_the_faults_are_over_is_a_finding(monkeypatch):
+    monkeypatch.setattr(Host, "stop", lambda host: False)
+    selection = Selection(2, ("flip",))
+    findings = [finding for number in range(3) for finding in run_drawn(selection.seed_of(number), ("flip",)).findings]
+    assert any(
+        finding.kind is FindingKind.UNRESOLVED and finding.sentence.startswith("STOP is not") for finding in findings
+    )
+
+
+@pytest.mark.parametrize(("state", "is_a_lie"), [("uncertain", False), ("not_started", True)])
+def test_of_a_dose_whose_result_the_pump_keeps_no_more_nothing_may_be_said_and_nothing_wrong(
+    monkeypatch, state, is_a_lie
+):
+    finish = trial._Trial._finish
+
+    def forgetful(self):
+        monkeypatch.setattr(Host, "settle", lambda host, claim: Claim(state, id=claim.id))
+        finish(self)
+
+    monkeypatch.setattr(trial, "RESULTS_KEPT", 0)
+    monkeypatch.setattr(trial._Trial, "_finish", forgetful)
+    outcome = run_drawn(5, ("fragment",))
+    assert any(story.claims[-1].state == "done" for story in outcome.stories) == (not is_a_lie)
+    assert any(finding.kind is FindingKind.FALSE_NOT_DELIVERED for finding in outcome.findings) == is_a_lie
 
 
 @pytest.mark.parametrize("path", sorted(SEEDS.glob("*.json")), ids=lambda path: path.stem)

@@ -50,9 +50,10 @@ def hello(at_s):
     return at_s * S, TO_HOST, encode(reply, seq=3)
 
 
-def found(*line, starts=(), stops=(), leases=()):
+def found(*line, starts=(), stops=(), leases=(), runs_on=False):
     record = Record(
         asked={100: Span(1 * S, 5 * S)},
+        running_on={100} if runs_on else set(),
         stops=list(stops),
         leases=list(leases),
         starts=[Start(at_s * S, 100) for at_s in starts],
@@ -88,6 +89,15 @@ def test_a_start_before_the_commit_is_found():
 )
 def test_what_was_proposed_before_a_stop_never_starts_after_it(stop, kinds):
     assert found(proposal(2), commit(3), starts=[4], stops=[stop]) == kinds
+
+
+def test_a_therapy_may_be_taken_up_late_and_under_any_lease_but_not_after_a_stop():
+    dose = (proposal(3), commit(4))
+    assert found(*dose, starts=[5, 90], runs_on=True) == set()
+    assert found(*dose, starts=[90], runs_on=True) == {FindingKind.OVERDUE}
+    lease = Span(30 * S, 99 * S)
+    assert found(*dose, hello(31), starts=[5, 40], leases=[lease], runs_on=True) == set()
+    assert found(*dose, starts=[5, 40], stops=[Span(30 * S, 30 * S)], runs_on=True) == {FindingKind.AFTER_STOP}
 
 
 def test_another_hosts_lease_binds_from_the_next_hello_on():

@@ -12,7 +12,7 @@ from bench.campaign.campaign import Selection
 from bench.campaign.trial import DEVICE_FAULTS, LINK_FAULTS
 
 ROOT = Path(__file__).parents[3]
-FEW_DOSES = 400
+FEW_DOSES = 600
 LAYERS = ["driver", "session", "pump"]
 pytestmark = pytest.mark.usefixtures("unwatched")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.campaign.claims import Claim, DoseStory, Truth
+from bench.campaign.claims import Claim, DoseStory, Moves, Truth, Turned
 from bench.campaign.scoring import FindingKind, score
 
 DONE = Claim("done", 1.0, 1.0)
@@ -59,3 +59,90 @@ def test_where_the_evidence_is_lost_only_uncertain_may_stay():
     assert found({100: (40,)}, Claim("not_started"), evidence_lost=True) == {FindingKind.FALSE_NOT_DELIVERED}
     assert found({100: (40,)}, DONE, evidence_lost=True) == {FindingKind.FALSE_DELIVERED, FindingKind.OUTSIDE}
     assert found({100: (40,)}, Claim("running"), evidence_lost=True) == {FindingKind.UNRESOLVED}
+
+
+FIRST, REST, THEN = Turned(0, 100, 500, 60), Turned(1, 40, 500, 40), Turned(2, None, 1000, 20)
+WHOLE = Turned(0, 100, 500, 100)
+
+
+def found_of_therapy(turned, *claims, is_restarted=False, restarts=1):
+    story = DoseStory(100, (), (), claims, 0.1, moves=Moves.ON, is_restarted=is_restarted, restarts=restarts)
+    return {finding.kind for finding in score([story], Truth({}, 0.01, {100: turned}), {100})}
+
+
+@pytest.mark.parametrize(
+    ("turned", "claims"),
+    [
+        ([WHOLE, THEN], [Claim("running", 0.2, 0.4), Claim("stopped", 1.2, 1.2)]),
+        ([FIRST], [Claim("uncertain"), Claim("stopped", 0.5, 0.7)]),
+        ([], [Claim("not_started")]),
+    ],
+)
+def test_a_therapy_that_is_told_as_it_was_is_no_finding(turned, claims):
+    assert found_of_therapy(turned, *claims) == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "turned", "claims"),
+    [
+        (FindingKind.DOUBLE, [FIRST, FIRST], [Claim("stopped", 1.2, 1.2)]),
+        (FindingKind.DOUBLE, [THEN, THEN], [Claim("stopped", 0.4, 0.4)]),
+        (FindingKind.DOUBLE, [FIRST, REST, THEN], [Claim("stopped", 1.2, 1.2)]),
+        (FindingKind.FALSE_DELIVERED, [], [Claim("running"), Claim("not_started")]),
+        (FindingKind.FALSE_NOT_DELIVERED, [FIRST], [Claim("not_started")]),
+        (FindingKind.OUTSIDE, [FIRST], [Claim("stopped", 0.0, 0.5)]),
+        (FindingKind.OUTSIDE, [FIRST], [Claim("stopped", 0.7, 0.8)]),
+        (FindingKind.UNRESOLVED, [FIRST], [Claim("running", 0.0, 0.6)]),
+    ],
+)
+def test_each_lie_about_a_therapy_is_found(kind, turned, claims):
+    assert kind in found_of_therapy(turned, *claims)
+
+
+def test_a_reset_may_take_a_therapy_up_again_and_give_no_planned_step_twice():
+    stopped = Claim("stopped", 0.4, 0.4)
+    assert found_of_therapy([THEN, THEN], stopped, is_restarted=True) == set()
+    assert found_of_therapy([FIRST, REST, THEN], Claim("stopped", 1.2, 1.2), is_restarted=True) == set()
+    assert found_of_therapy([FIRST, FIRST], Claim("stopped", 1.2, 1.2), is_restarted=True) == {FindingKind.DOUBLE}
+
+
+def test_a_bridge_that_was_to_give_its_volume_again_is_found_though_it_was_stopped_before_it_had():
+    again = Turned(1, 100, 500, 5)
+    assert found_of_therapy([FIRST, again], Claim("stopped", 0.6, 0.7), is_restarted=True) == {FindingKind.DOUBLE}
+
+
+@pytest.mark.parametrize(("restarts", "kinds"), [(2, set()), (1, {FindingKind.DOUBLE})])
+def test_a_therapy_is_taken_up_again_as_often_as_the_pump_was_restarted(restarts, kinds):
+    stopped = Claim("stopped", 0.6, 0.6)
+    assert found_of_therapy([THEN, THEN, THEN], stopped, is_restarted=True, restarts=restarts) == kinds
+
+
+@pytest.mark.parametrize(
+    ("times_set", "state", "kinds"),
+    [
+        (1, "done", set()),
+        (0, "not_started", set()),
+        (2, "done", {FindingKind.DOUBLE}),
+        (0, "done", {FindingKind.FALSE_DELIVERED}),
+        (1, "not_started", {FindingKind.FALSE_NOT_DELIVERED}),
+        (1, "uncertain", {FindingKind.UNRESOLVED}),
+        (0, "stopped", set()),
+        (1, "stopped", {FindingKind.FALSE_NOT_DELIVERED}),
+        (1, "interrupted", {FindingKind.FALSE_NOT_DELIVERED}),
+    ],
+)
+def test_a_setting_is_held_against_how_often_it_came_into_the_memory(times_set, state, kinds):
+    story = DoseStory(100, (), (), (Claim(state),), 0.1, moves=Moves.NOTHING)
+    findings = score([story], Truth({}, 0.01, times_set={100: times_set}), {100})
+    assert {finding.kind for finding in findings} == kinds
+
+
+def test_a_setting_moves_nothing():
+    story = DoseStory(100, (), (), (Claim("done", 0.5, 0.5),), 0.1, moves=Moves.NOTHING)
+    findings = score([story], Truth({}, 0.01, times_set={100: 1}), {100})
+    assert [finding.kind for finding in findings] == [FindingKind.OUTSIDE]
+
+
+def test_a_stretch_without_an_end_that_belongs_to_nothing_is_found():
+    findings = score([], Truth({}, 0.01, unasked=(THEN,)), set())
+    assert [finding.kind for finding in findings] == [FindingKind.UNASKED]
