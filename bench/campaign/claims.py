@@ -48,8 +48,8 @@ class DoseStory:
     """One dose: how many motor steps were asked for, what faults acted, and all that the driver said, in order.
 
     `recovery_s` is from the end of the faults, or from the first try after it, to the first answer. `evidence_lost`:
-    the pump was made to forget what became of the dose. `is_restarted`: the pump was reset or lost power, `restarts`
-    times at most, so it may have taken up a therapy anew as often. `steps` tell a dose from all others, also one that
+    the pump was made to forget what became of the dose. `restarts`: how often the pump was reset or lost power
+    at most, so it may have taken up a therapy anew as often. `steps` tell a dose from all others, also one that
     moves `ON` or `NOTHING`.
     """
 
@@ -60,8 +60,7 @@ class DoseStory:
     recovery_s: float
     evidence_lost: bool = False
     moves: Moves = Moves.ONCE
-    is_restarted: bool = False
-    restarts: int = 1
+    restarts: int = 0
 
     @property
     def is_valid(self) -> bool:

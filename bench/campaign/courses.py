@@ -9,7 +9,7 @@ from bench.campaign.conduct import Span
 from bench.campaign.orders import is_first_of
 
 SLACK_NS = 500_000_000
-"""For 500 ppm of two minutes and a write to the memory."""
+"""For a write to the memory, and 500 ppm of the time until noon."""
 
 _NS_PER_TICK = 1000
 

@@ -51,11 +51,10 @@ def _wrong_courses(stories: Sequence[DoseStory], truth: Truth, seen: Seen) -> It
 
 
 def _wrong_course(story: DoseStory, turned: Sequence[Turned], seen: Seen) -> Iterator[str]:
-    restarts = story.restarts if story.is_restarted else 0
     match seen.commands.get(story.steps):
         case Command.BRIDGE:
-            yield from wrong_bridge(turned, story.steps, seen.step_volume_ul, restarts=restarts)
+            yield from wrong_bridge(turned, story.steps, seen.step_volume_ul, restarts=story.restarts)
         case Command.FLEX:
             span, until_noon_ns = seen.prepared[story.steps], round(BEFORE_NOON_S * _NS_PER_S)
             noon = Span(span.from_ns + until_noon_ns, span.until_ns + until_noon_ns)
-            yield from wrong_flex(turned, story.steps, seen.step_volume_ul, noon=noon, restarts=restarts)
+            yield from wrong_flex(turned, story.steps, seen.step_volume_ul, noon=noon, restarts=story.restarts)

@@ -111,8 +111,7 @@ def _wrong(story: DoseStory, truth: Truth) -> list[tuple[FindingKind, str]]:
             wrong = _wrong_dose(story, truth.starts.get(story.steps, ()), truth.step_volume_ul)
         case Moves.ON:
             turned = truth.turned.get(story.steps, ())
-            restarts = story.restarts if story.is_restarted else 0
-            wrong = wrong_therapy(story.claims, turned, story.steps, truth.step_volume_ul, restarts=restarts)
+            wrong = wrong_therapy(story.claims, turned, story.steps, truth.step_volume_ul, restarts=story.restarts)
         case Moves.NOTHING:
             wrong = wrong_setting(story.claims, truth.times_set.get(story.steps, 0))
     last = story.claims[-1]

@@ -62,7 +62,7 @@ def judge(command: SweptCommand, story: SweptStory, truth: SweptTruth) -> list[F
 
 def _doses(command: SweptCommand, story: SweptStory) -> Sequence[DoseStory]:
     swept = DoseStory(
-        command.steps, (), (), story.claims, story.recovery_s, moves=command.moves, is_restarted=story.pump_struck
+        command.steps, (), (), story.claims, story.recovery_s, moves=command.moves, restarts=int(story.pump_struck)
     )
     return swept, DoseStory(NEXT_STEPS, (), (), story.next_claims, 0.0)
 

@@ -207,7 +207,6 @@ class _Trial:
             recovery_s,
             evidence_lost,
             moves(plan.command),
-            effects.restarts > 0,
             effects.restarts,
         )
 

@@ -65,8 +65,8 @@ FIRST, REST, THEN = Turned(0, 100, 500, 60), Turned(1, 40, 500, 40), Turned(2, N
 WHOLE = Turned(0, 100, 500, 100)
 
 
-def found_of_therapy(turned, *claims, is_restarted=False, restarts=1):
-    story = DoseStory(100, (), (), claims, 0.1, moves=Moves.ON, is_restarted=is_restarted, restarts=restarts)
+def found_of_therapy(turned, *claims, restarts=0):
+    story = DoseStory(100, (), (), claims, 0.1, moves=Moves.ON, restarts=restarts)
     return {finding.kind for finding in score([story], Truth({}, 0.01, {100: turned}), {100})}
 
 
@@ -101,20 +101,20 @@ def test_each_lie_about_a_therapy_is_found(kind, turned, claims):
 
 def test_a_reset_may_take_a_therapy_up_again_and_give_no_planned_step_twice():
     stopped = Claim("stopped", 0.4, 0.4)
-    assert found_of_therapy([THEN, THEN], stopped, is_restarted=True) == set()
-    assert found_of_therapy([FIRST, REST, THEN], Claim("stopped", 1.2, 1.2), is_restarted=True) == set()
-    assert found_of_therapy([FIRST, FIRST], Claim("stopped", 1.2, 1.2), is_restarted=True) == {FindingKind.DOUBLE}
+    assert found_of_therapy([THEN, THEN], stopped, restarts=1) == set()
+    assert found_of_therapy([FIRST, REST, THEN], Claim("stopped", 1.2, 1.2), restarts=1) == set()
+    assert found_of_therapy([FIRST, FIRST], Claim("stopped", 1.2, 1.2), restarts=1) == {FindingKind.DOUBLE}
 
 
 def test_a_bridge_that_was_to_give_its_volume_again_is_found_though_it_was_stopped_before_it_had():
     again = Turned(1, 100, 500, 5)
-    assert found_of_therapy([FIRST, again], Claim("stopped", 0.6, 0.7), is_restarted=True) == {FindingKind.DOUBLE}
+    assert found_of_therapy([FIRST, again], Claim("stopped", 0.6, 0.7), restarts=1) == {FindingKind.DOUBLE}
 
 
 @pytest.mark.parametrize(("restarts", "kinds"), [(2, set()), (1, {FindingKind.DOUBLE})])
 def test_a_therapy_is_taken_up_again_as_often_as_the_pump_was_restarted(restarts, kinds):
     stopped = Claim("stopped", 0.6, 0.6)
-    assert found_of_therapy([THEN, THEN, THEN], stopped, is_restarted=True, restarts=restarts) == kinds
+    assert found_of_therapy([THEN, THEN, THEN], stopped, restarts=restarts) == kinds
 
 
 @pytest.mark.parametrize(
