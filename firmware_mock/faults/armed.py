@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from firmware_mock.faults.kinds import NO_TYPE, Direction, Fault
+from firmware_mock.world import Event
 
 
 class Armed:
-    """A fault that waits, acts, or has acted."""
+    """A fault that waits, acts, or has acted; `due` is when it happens, where no frame shows that."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -21,6 +22,7 @@ class Armed:
         self.frames_left = 0
         self.from_ns = self.until_ns = 0
         self.held: bytes | None = None
+        self.due: Event | None = None
 
     @property
     def has_acted(self) -> bool:

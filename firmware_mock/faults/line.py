@@ -91,6 +91,8 @@ class FaultyPort(Port):
         for armed in self._armed:
             armed.passed = armed.fault.nth
             armed.frames_left = 0
+            if armed.due is not None:
+                armed.due.cancel()
             armed.is_spared = armed.is_spared or armed.from_ns > self.world.now_ns or not armed.is_set_off
             if armed.held is not None:
                 self._deliver([(armed.held, 0)], armed.fault.direction)
@@ -232,7 +234,7 @@ class FaultyPort(Port):
         elif fault.kind is FaultKind.HALF_OPEN:
             armed.until_ns = UNTIL_OPENED
         elif fault.kind not in _WINDOWS:
-            self.world.at(armed.from_ns, lambda: self._happen(armed))
+            armed.due = self.world.at(armed.from_ns, lambda: self._happen(armed))
 
     def _acted(self, armed: Armed) -> None:
         if armed.acted_ns is None:

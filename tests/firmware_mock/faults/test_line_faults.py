@@ -239,3 +239,16 @@ def test_another_hosts_stop_stops(talk):
 def test_device_and_link_kinds_are_all_kinds():
     assert set(LINK_KINDS) | set(DEVICE_KINDS) == set(FaultKind)
     assert len(LINK_KINDS) >= 20
+
+
+@pytest.mark.parametrize("kind", [FaultKind.REBOOT, FaultKind.WATCHDOG, FaultKind.POWER_CUT, FaultKind.RE_ENUMERATE])
+def test_a_fault_that_is_set_off_as_the_faults_end_does_not_happen_any_more(new_talk, kind):
+    talk = new_talk()
+    talk.arm(kind=kind, amount=2, duration_s=1.0)
+    talk.handle.write(encode(StatusRequest(), seq=9))
+    talk.port.disarm()
+    talk.world.sleep(1.0)
+    assert talk.dose(1).state == CommandState.RUNNING
+    talk.world.sleep(10.0)
+    assert talk.ask(CommandResultRequest(1)).state == CommandState.DONE
+    assert not talk.has_acted
