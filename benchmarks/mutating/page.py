@@ -21,7 +21,8 @@ BETWEEN = """
 ## Mutants
 
 Each is swapped into the firmware for the time of a story (`benchmarks/mutating/`); *caught by* are the properties that
-it breaks, its own first. Without a mutant no story breaks any. `tests/benchmarks/test_mutants.py` runs them in CI.
+it breaks, its own first. Without a mutant no story breaks any. CI runs them all
+(`tests/firmware_mock/monitors/test_mutants.py`).
 
 """
 
