@@ -45,7 +45,7 @@ def alarms_sound(device: Device) -> None:
 
 @check(
     "alarm-silenced",
-    "AcknowledgeAlarms says that somebody has seen these, and silences the tone of those still active, for silence_s.",
+    "AcknowledgeAlarms says that somebody has seen these, and silences the tone of those still active, for silence_s",
     uses=(AlarmsRequest, AcknowledgeAlarms, LeaseRequest, LeaseStatusRequest, ProposeContinuous, Commit, StatusRequest),
     needs=Capability.CONTROL_LEASE | Capability.CONTINUOUS,
     moves_fluid=True,
